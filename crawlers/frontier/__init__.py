@@ -1,0 +1,58 @@
+"""ROOM 2: the frontier that all workers of a crawl share. Redis only; it knows nothing of Scrapy.
+
+A worker joins, then exchanges again and again: links it found and pages it is done with against new
+leases, in one atomic step each. `exchange.lua` holds the rules, `library.lua` the keys.
+"""
+
+from .client import Frontier, Member
+from .codec import Link, decode, encode
+from .connection import Client, connect
+from .exceptions import (
+    BadConnection,
+    BadCrawlName,
+    BadPayload,
+    BadStartUrls,
+    FrontierError,
+    NotPlainData,
+)
+from .model import (
+    Batch,
+    Claims,
+    Counts,
+    Failed,
+    Found,
+    Joined,
+    Lease,
+    Refused,
+    Reply,
+    Terms,
+)
+from .status import Status, WorkerStatus
+
+__all__ = [
+    "BadConnection",
+    "BadCrawlName",
+    "BadPayload",
+    "BadStartUrls",
+    "Batch",
+    "Claims",
+    "Client",
+    "Counts",
+    "Failed",
+    "Found",
+    "Frontier",
+    "FrontierError",
+    "Joined",
+    "Lease",
+    "Link",
+    "Member",
+    "NotPlainData",
+    "Refused",
+    "Reply",
+    "Status",
+    "Terms",
+    "WorkerStatus",
+    "connect",
+    "decode",
+    "encode",
+]

@@ -1,0 +1,145 @@
+"""The frontier of one crawl, as seen by one process.
+
+:class:`Frontier` sends what it is given and raises what redis-py raises: who calls it decides when to
+repeat. A repeated exchange has no second effect.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from . import keys, scripts
+from .connection import Client
+from .exceptions import BadStartUrls
+from .model import Batch, Claims, Counts, Joined, Lease, Reply, Terms
+from .status import Status, read_status
+
+
+class Member:
+    """One worker's part in a crawl, from `join` to `leave`, under a name that is never used again."""
+
+    def __init__(self, frontier: Frontier, name: str, terms: Terms) -> None:
+        self.name = name
+        self._frontier = frontier
+        self._terms = terms
+        self._sequence = 0
+
+    def prepare(self, batch: Batch) -> bytes:
+        """The next exchange, ready to be sent: once, or again and again until a reply arrives."""
+        self._sequence += 1
+        return scripts.pack_input(
+            {
+                "worker": self.name,
+                "sequence": self._sequence,
+                "found": [
+                    (f.fingerprint is not None and str(f.fingerprint), f.host, f.priority, f.payload)
+                    for f in batch.found
+                ],
+                "done": batch.done,
+                "failed": [(f.lease, f.reason, f.final) for f in batch.failed],
+                "refused": [(r.source, r.payload, r.reason) for r in batch.refused],
+                "want": batch.want,
+                "idle": batch.idle,
+                "ttl_ms": self._terms.ttl_ms,
+                "max_attempts": self._terms.max_attempts,
+                "delay_ms": self._terms.delay_ms,
+                "limit": self._terms.limit,
+            }
+        )
+
+    async def send(self, prepared: bytes) -> Reply:
+        """Sends what :meth:`prepare` made. Raises redis-py's errors; then send the same again."""
+        reply = await scripts.EXCHANGE(self._frontier.client, self._frontier.keys, prepared)
+        if reply[0] != 0:
+            return Reply(fenced=True)
+        _, leases, counts, due_ms, finished, workers, known = reply
+        return Reply(
+            fenced=False,
+            leases=[
+                Lease(id_, host.decode(), int(priority), attempts, payload)
+                for id_, host, priority, attempts, payload in leases
+            ],
+            counts=Counts(*counts),
+            due_ms=None if due_ms < 0 else due_ms,
+            finished=finished == 1,
+            workers=workers,
+            known=known,
+        )
+
+    async def exchange(self, batch: Batch) -> Reply:
+        """Hands in `batch` and leases more, in one atomic step."""
+        return await self.send(self.prepare(batch))
+
+    async def leave(self) -> bool:
+        """Gives back all that is still leased. True for the last worker of a finished crawl."""
+        last = await scripts.LEAVE(
+            self._frontier.client,
+            self._frontier.keys,
+            scripts.pack_input({"worker": self.name, "persist": self._terms.persist}),
+        )
+        return bool(last == 1)
+
+
+class Frontier:
+    """The frontier of the crawl named `crawl`."""
+
+    def __init__(self, client: Client, crawl: str) -> None:
+        self.client = client
+        self.crawl = crawl
+        self.keys = (keys.meta(crawl),)
+
+    async def join(self, name: str, terms: Terms, *, flush: bool = False) -> tuple[Member, Joined]:
+        """Enters the crawl. A finished one starts anew, an interrupted one goes on.
+
+        `name` is for people to read; what makes it unique is added. `flush` drops all that is queued
+        and seen, unless other workers are at it.
+        """
+        unique = f"{name}:{secrets.token_hex(4)}"
+        state = await scripts.JOIN(
+            self.client,
+            self.keys,
+            scripts.pack_input(
+                {
+                    "worker": unique,
+                    "ttl_ms": terms.ttl_ms,
+                    "max_attempts": terms.max_attempts,
+                    "persist": terms.persist,
+                    "flush": flush,
+                    "policy": {h: f"{delay} {limit}" for h, (delay, limit) in terms.policy.items()},
+                }
+            ),
+        )
+        return Member(self, unique, terms), Joined(*state)
+
+    async def status(self) -> Status:
+        """The crawl at this moment; all zero for one that never was."""
+        return await read_status(self.client, self.crawl)
+
+    async def purge(self) -> None:
+        """Frees the memory of cleared crawls, some at a time."""
+        while await scripts.PURGE(self.client, self.keys, scripts.pack_input({"most": 500})):
+            pass
+
+    async def claim(self, start_urls: str, most: int, hold_ms: int) -> Claims:
+        """Takes up to `most` entries off the list, set or sorted set `start_urls`.
+
+        Entries that are not released within `hold_ms` are handed out again. Raises
+        :class:`BadStartUrls` where the key holds something else, and takes nothing.
+        """
+        held = keys.claims(start_urls, self.crawl)
+        reply: list[Any] = await scripts.CLAIM(self.client, (start_urls, *held), most, hold_ms)
+        if len(reply) == 1:
+            raise BadStartUrls(
+                f"the key {start_urls!r} holds a {reply[0].decode()}; push start URLs to a list, set or"
+                " sorted set, or delete that key"
+            )
+        return Claims(*reply)
+
+    async def release(self, start_urls: str, claims: list[bytes]) -> None:
+        """Forgets claimed entries, which are in the frontier now."""
+        entries, claimed = keys.claims(start_urls, self.crawl)
+        async with self.client.pipeline(transaction=True) as pipe:
+            pipe.zrem(claimed, *claims)
+            pipe.hdel(entries, *claims)
+            await pipe.execute()

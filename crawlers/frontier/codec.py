@@ -1,0 +1,157 @@
+"""What is written into a queue: a link as plain data, in msgpack.
+
+Nothing that comes out of Redis is ever executed. A callback is a name, to be looked up in an allow-list
+by whoever makes a request of the link. What has its default value is not written, so that most links
+are their URL and some 20 bytes.
+
+Payload, version 1: ``[1, url, callback, meta, rest]`` with trailing empty values left out; `rest` maps
+the names of the other fields to their values. Types beyond JSON's travel as msgpack extensions, so that
+a tuple comes back as a tuple.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgpack
+
+from .exceptions import BadPayload, NotPlainData
+
+VERSION = 1
+_TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _BIG_INT = range(1, 7)
+
+
+@dataclass(slots=True)
+class Link:
+    """A page to be fetched, as plain data.
+
+    `callback` and `errback` are names of the spider's methods, None for its default. `kind` names the
+    class of the request where it is not Scrapy's plain one, `extra` holds what that class adds. A
+    link's priority isn't part of it, because the queue that it stands in says it.
+    """
+
+    url: str
+    callback: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+    method: str = "GET"
+    headers: dict[bytes, list[bytes]] = field(default_factory=dict)
+    body: bytes = b""
+    cookies: dict[str, Any] | list[dict[str, Any]] = field(default_factory=dict)
+    encoding: str = "utf-8"
+    dont_filter: bool = False
+    errback: str | None = None
+    flags: list[str] = field(default_factory=list)
+    cb_kwargs: dict[str, Any] = field(default_factory=dict)
+    kind: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+_NONE = type(None)
+# The types that a field may have in a payload.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "url": (str,),
+    "callback": (str, _NONE),
+    "meta": (dict,),
+    "method": (str,),
+    "headers": (dict,),
+    "body": (bytes,),
+    "cookies": (dict, list),
+    "encoding": (str,),
+    "dont_filter": (bool,),
+    "errback": (str, _NONE),
+    "flags": (list,),
+    "cb_kwargs": (dict,),
+    "kind": (str,),
+    "extra": (dict,),
+}
+_REST = tuple(name for name in _TYPES if name not in {"url", "callback", "meta"})
+_DEFAULTS = Link("")
+
+
+def _pack_more(value: Any) -> msgpack.ExtType:
+    """The types beyond msgpack's own that links may hold."""
+    match value:
+        case tuple() if type(value) is tuple:
+            return msgpack.ExtType(_TUPLE, _pack(list(value)))
+        case set() if type(value) is set:
+            return msgpack.ExtType(_SET, _pack(list(value)))
+        case frozenset() if type(value) is frozenset:
+            return msgpack.ExtType(_FROZENSET, _pack(list(value)))
+        case datetime.datetime():
+            return msgpack.ExtType(_DATETIME, value.isoformat().encode())
+        case datetime.date():
+            return msgpack.ExtType(_DATE, value.isoformat().encode())
+        case int():  # beyond 64 bits
+            return msgpack.ExtType(_BIG_INT, f"{value:x}".encode())
+        case _:
+            raise NotPlainData(f"a {type(value).__name__} is not plain data")
+
+
+def _pack(value: Any) -> bytes:
+    packed: bytes = msgpack.packb(value, default=_pack_more, strict_types=True)
+    return packed
+
+
+def _unpack_more(code: int, data: bytes) -> Any:
+    match code:
+        case 1:
+            return tuple(_unpack(data))
+        case 2:
+            return set(_unpack(data))
+        case 3:
+            return frozenset(_unpack(data))
+        case 4:
+            return datetime.datetime.fromisoformat(data.decode())
+        case 5:
+            return datetime.date.fromisoformat(data.decode())
+        case 6:
+            return int(data, 16)
+        case _:
+            raise BadPayload(f"it has a value of the unknown type {code}")
+
+
+def _unpack(data: bytes) -> Any:
+    return msgpack.unpackb(data, ext_hook=_unpack_more, strict_map_key=False)
+
+
+def encode(link: Link, max_bytes: int) -> bytes:
+    """The payload of `link`.
+
+    Raises :class:`NotPlainData` where it holds more than data, or is larger than `max_bytes`.
+    """
+    rest = {name: value for name in _REST if (value := getattr(link, name)) != getattr(_DEFAULTS, name)}
+    values: list[Any] = [VERSION, link.url, link.callback, link.meta, rest]
+    while not values[-1]:
+        values.pop()
+    try:
+        payload = _pack(values)
+    except (ValueError, RecursionError, OverflowError, UnicodeEncodeError) as error:
+        raise NotPlainData(f"it can't be written as data: {error}") from None
+    if len(payload) > max_bytes:
+        raise NotPlainData(f"it takes {len(payload):,} bytes, {max_bytes:,} are allowed")
+    return payload
+
+
+def decode(payload: bytes) -> Link:
+    """The link of a `payload`. Raises :class:`BadPayload` for anything that :func:`encode` didn't write."""
+    try:
+        values = _unpack(payload)
+    except BadPayload:
+        raise
+    except Exception as error:  # msgpack raises many kinds for hostile bytes, RecursionError among them
+        raise BadPayload(f"it is not msgpack: {type(error).__name__} {error}") from None
+    if not isinstance(values, list) or not values or values[0] != VERSION:
+        raise BadPayload(f"it is not a payload of version {VERSION}")
+    if not 2 <= len(values) <= 5:
+        raise BadPayload(f"it has {len(values)} parts")
+    fields = dict(zip(("url", "callback", "meta"), values[1:4], strict=False))
+    rest = values[4] if len(values) == 5 else {}
+    if not isinstance(rest, dict):
+        raise BadPayload("its fields are not a map")
+    fields |= rest
+    for name, value in fields.items():
+        if name not in _TYPES or not isinstance(value, _TYPES[name]):
+            raise BadPayload(f"its field {name!r} is unknown or of type {type(value).__name__}")
+    return Link(**fields)

@@ -1,0 +1,40 @@
+-- join: a worker enters the crawl under a new name, and with the first one a finished crawl starts anew.
+--
+-- input.worker        a name never used before
+-- input.ttl_ms        how long it is taken for alive without an exchange
+-- input.max_attempts  as for `exchange`
+-- input.persist       true: a finished crawl keeps what it has seen for its next run
+-- input.flush         true: drop what is queued and seen, unless other workers are at it
+-- input.policy        {host = "delay_ms limit"}: hosts that differ from delay_ms and limit
+--
+-- Returns {run, workers, queued, seen}: which run of the crawl this is, counted from 1; the workers
+-- that were alive already; what is queued and seen from before.
+
+while reap(100) > 0 do end
+save_hosts()
+save_counters()
+
+local alive = redis.call('ZCARD', WORKERS)
+local finished = counters('finished')[1] == 1
+local new = redis.call('HSETNX', META, 'generation', 1) == 1
+if (finished and not input.persist) or (input.flush and alive == 0) then
+  -- Workers of the finished run that are still closing hold nothing any more.
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker) end
+  retire_generation()
+  redis.call('DEL', DEAD, BUSY)
+  redis.call('HDEL', META, 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped')
+  new = true
+end
+if new or finished then
+  redis.call('HINCRBY', META, 'run', 1)
+  redis.call('HSET', META, 'finished', 0, 'started_ms', digits(now_ms))
+end
+
+redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
+redis.call('HSET', base .. ':worker:' .. input.worker, 'sequence', 0, 'joined_ms', digits(now_ms))
+redis.call('SADD', BUSY, input.worker)
+redis.call('DEL', POLICY)
+for host, policy in pairs(input.policy) do redis.call('HSET', POLICY, host, policy) end
+
+local state = counters('run', 'queued', 'seen')
+return { state[1], alive, state[2], state[3] }

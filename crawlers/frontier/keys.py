@@ -1,0 +1,44 @@
+"""The names of a crawl's keys in Redis.
+
+All of them start with the crawl's name as a hash tag, ``{quotes}:``, so that a crawl lives on one node
+of a Redis Cluster. The scripts derive their keys from :func:`meta` by the same rules; `library.lua`
+lists them all.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .exceptions import BadCrawlName
+
+_CRAWL_NAME = re.compile(r"[^\s{}]{1,100}")
+
+
+def meta(crawl: str) -> str:
+    """The hash with the counters of `crawl`; the one key from which the scripts derive the others.
+
+    Raises :class:`BadCrawlName` for a name that can't be a hash tag.
+    """
+    if not _CRAWL_NAME.fullmatch(crawl):
+        raise BadCrawlName(f"{crawl!r} can't name a crawl: use 1 to 100 characters without spaces and braces")
+    return f"{{{crawl}}}:meta"
+
+
+def workers(crawl: str) -> str:
+    """The sorted set of live workers and the moments, in ms, at which they are taken for dead."""
+    return f"{{{crawl}}}:workers"
+
+
+def dead(crawl: str) -> str:
+    """The stream of dead letters."""
+    return f"{{{crawl}}}:dead"
+
+
+def claims(start_urls: str, crawl: str) -> tuple[str, str]:
+    """The hash and the sorted set in which `crawl` remembers what it took off the list `start_urls`.
+
+    They share that list's node of a Redis Cluster: the whole of a name without braces is its tag.
+    """
+    tagged = re.search(r"\{[^}]+\}", start_urls)
+    base = start_urls if tagged else f"{{{start_urls}}}"
+    return f"{base}:claims:{crawl}", f"{base}:claimed:{crawl}"

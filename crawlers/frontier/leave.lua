@@ -1,0 +1,13 @@
+-- leave: a worker ends in order. What it still holds goes back to the queues, not counted as an attempt.
+--
+-- input.worker   its name; one that was reaped already changes nothing
+-- input.persist  true: keep what was seen after the crawl has finished
+--
+-- Returns 1 if this was the last worker of a finished crawl, whose memory `purge` may free, else 0.
+
+remove_worker(input.worker)
+save_hosts()
+save_counters()
+if redis.call('ZCARD', WORKERS) > 0 or counters('finished')[1] == 0 then return 0 end
+if not input.persist then retire_generation() end
+return 1

@@ -1,0 +1,142 @@
+"""ROOM 1: start URLs that people push to Redis, into the frontier.
+
+Entries are claimed, made into requests, and released once these are in the frontier: an entry is always
+in the list, claimed, or queued. One that is no good becomes a dead letter with the reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scrapy import Request, Spider, signals
+from scrapy_redis.spiders import RedisMixin
+
+from crawlers.frontier import BadStartUrls, Claims, Frontier, Refused
+from crawlers.messages import BadEntry, request_of
+from crawlers.retrying import until_redis_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+_MOST_CLAIMED = 200  # entries at a time; making requests of them holds the reactor up for some 10 ms
+_MOST_PREVIEW = 500  # bytes of a bad entry that its dead letter shows
+
+
+class Worker(Protocol):
+    """What the intake needs of the worker that it feeds."""
+
+    poll_s: float
+
+    def refuse(self, refused: Refused) -> None:
+        """Sets an entry aside, among the dead letters."""
+
+    async def flushed(self) -> None:
+        """Returns when all that was found or refused until now is in the frontier."""
+
+
+class Intake:
+    """Reads the lists `keys` for as long as the worker lives.
+
+    `hold_ms`: entries claimed by a worker that dies are handed out again after this long. `max_bytes` of
+    one entry.
+    """
+
+    def __init__(
+        self,
+        spider: Spider,
+        frontier: Frontier,
+        worker: Worker,
+        *,
+        keys: tuple[str, ...],
+        hold_ms: int,
+        max_bytes: int,
+    ) -> None:
+        self._spider = spider
+        self._frontier = frontier
+        self._worker = worker
+        self._keys = keys
+        self._hold_ms = hold_ms
+        self._max_bytes = max_bytes
+        self._left = dict.fromkeys(keys, 1)
+        self._complained: set[str] = set()
+        self._make = _request_maker(spider)
+        _stop_reading_when_idle(spider)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waited in the lists, nor was claimed by any worker, when they were last read."""
+        return not any(self._left.values())
+
+    async def run(self) -> None:
+        """Reads the lists again and again, at once while there is more, else as often as the fleet polls."""
+        logger.info("Reading start URLs from %s", ", ".join(self._keys))
+        while True:
+            taken = [await self._take(key) for key in self._keys]
+            if not any(taken):
+                await asyncio.sleep(self._worker.poll_s)
+
+    async def _take(self, key: str) -> int:
+        """Moves some entries of `key` into the frontier. Returns how many."""
+        try:
+            claimed: Claims = await until_redis_answers(
+                lambda: self._frontier.claim(key, _MOST_CLAIMED, self._hold_ms)
+            )
+        except BadStartUrls as error:
+            self._left[key] = 0
+            if key not in self._complained:
+                self._complained.add(key)
+                logger.error("%s", error)
+            return 0
+        number = len(claimed.entries)
+        if number:
+            for entry in claimed.entries:
+                self._crawl(key, entry)
+            await self._worker.flushed()
+            await until_redis_answers(lambda: self._frontier.release(key, claimed.claims))
+        self._left[key] = claimed.left - number
+        return number
+
+    def _crawl(self, key: str, entry: bytes) -> None:
+        engine = self._spider.crawler.engine
+        assert engine is not None
+        try:
+            for request in self._requests_of(entry):
+                engine.crawl(request)
+        except BadEntry as error:
+            self._refuse(key, entry, str(error))
+        except Exception as error:  # the spider's own make_request_from_data: whatever it raises
+            self._refuse(key, entry, f"make_request_from_data: {type(error).__name__}: {error}")
+
+    def _requests_of(self, entry: bytes) -> list[Request]:
+        if len(entry) > self._max_bytes:
+            raise BadEntry(f"it is {len(entry):,} bytes long, {self._max_bytes:,} are allowed")
+        made = self._make(entry)
+        if made is None:
+            return []
+        return list(made) if isinstance(made, Iterable) else [made]
+
+    def _refuse(self, key: str, entry: bytes, reason: str) -> None:
+        self._worker.refuse(Refused(key, entry[:_MOST_PREVIEW], reason))
+
+
+def _request_maker(spider: Spider) -> Callable[[bytes], Any]:
+    """The spider's own `make_request_from_data` where it has one, else ours."""
+    own = getattr(type(spider), "make_request_from_data", None)
+    if own is None or own is RedisMixin.make_request_from_data:
+        return lambda entry: request_of(entry, spider)
+    return spider.make_request_from_data  # type: ignore[attr-defined,no-any-return]
+
+
+def _stop_reading_when_idle(spider: Spider) -> None:
+    """scrapy-redis' spiders read their list when idle, and block the reactor while they do."""
+    if not isinstance(spider, RedisMixin):
+        return
+    spider.schedule_next_requests = lambda: None
+    spider.count_size = lambda _key: 0
+    if type(spider).spider_idle is RedisMixin.spider_idle:
+        spider.crawler.signals.disconnect(spider.spider_idle, signals.spider_idle)

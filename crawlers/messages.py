@@ -1,0 +1,113 @@
+"""What people push to a list of start URLs: a plain URL, or a JSON message as scrapy-redis knows them.
+
+    http://example.com/
+    {"url": "http://example.com/", "method": "POST", "meta": {"job": 7}, "formdata": {"q": "x"}}
+
+A spider of scrapy-redis' classes takes fields beyond `url`, `method` and `meta` for form data, as it
+always did. Other spiders know the fields of a request, and refuse unknown ones.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from scrapy import Request
+from scrapy.http import FormRequest
+from scrapy_redis.spiders import RedisMixin
+
+if TYPE_CHECKING:
+    from scrapy import Spider
+
+
+class BadEntry(ValueError):
+    """An entry of which no request can be made; the text says why."""
+
+
+# The fields of a message and their types in JSON.
+_FIELDS: dict[str, type] = {
+    "url": str,
+    "method": str,
+    "headers": dict,
+    "body": str,
+    "cookies": dict,
+    "meta": dict,
+    "priority": int,
+    "dont_filter": bool,
+    "cb_kwargs": dict,
+    "flags": list,
+    "encoding": str,
+    "callback": str,
+    "formdata": dict,
+}
+_WORDS = {str: "a string", dict: "an object", int: "a whole number", bool: "true or false", list: "a list"}
+
+
+def request_of(entry: bytes, spider: Spider) -> Request:
+    """The request that `entry` asks `spider` for; not deduplicated, as with scrapy-redis.
+
+    Raises :class:`BadEntry`.
+    """
+    encoding = getattr(spider, "redis_encoding", None) or "utf-8"
+    try:
+        text = entry.decode(encoding).strip()
+    except (UnicodeDecodeError, LookupError) as error:
+        raise BadEntry(f"it is not {encoding}: {error}") from None
+    if not text.startswith("{"):
+        return Request(_checked_url(text), dont_filter=True)
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadEntry(f"it starts like JSON and is none: {error}") from None
+    if "url" not in message:
+        raise BadEntry('its message has no "url"')
+    try:
+        return _from_message(message, spider)
+    except BadEntry:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise BadEntry(f"no request can be made of it: {error}") from None
+
+
+def _from_message(message: dict[str, Any], spider: Spider) -> Request:
+    if isinstance(spider, RedisMixin):
+        known: dict[str, Any] = {
+            name: message.pop(name) for name in ("url", "method", "meta") if name in message
+        }
+        _check_types(known)
+        return FormRequest(dont_filter=True, formdata=message, **known)
+    _check_types(message)
+    message.setdefault("dont_filter", True)
+    if "callback" in message:
+        message["callback"] = _callback(message["callback"], spider)
+    return FormRequest(**message) if "formdata" in message else Request(**message)
+
+
+def _check_types(message: dict[str, Any]) -> None:
+    for name, value in message.items():
+        expected = _FIELDS.get(name)
+        if expected is None:
+            raise BadEntry(f"it has the unknown field {name!r}; known are {', '.join(_FIELDS)}")
+        if type(value) is not expected:
+            raise BadEntry(f"its field {name!r} must be {_WORDS[expected]}")
+    _checked_url(message["url"])
+
+
+def _checked_url(url: str) -> str:
+    """`url` if it can be fetched; files of a worker's own disk, for one, are not for the asking."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError as error:
+        raise BadEntry(f"{url[:200]!r} is not a URL: {error}") from None
+    if parts.scheme.lower() not in {"http", "https"} or not host:
+        raise BadEntry(f"{url[:200]!r} does not start with http:// or https:// and a host")
+    return url
+
+
+def _callback(name: str, spider: Spider) -> Any:
+    method = None if name.startswith("_") else getattr(spider, name, None)
+    if not callable(method):
+        raise BadEntry(f"the spider has no callback {name[:100]!r}")
+    return method

@@ -1,0 +1,12 @@
+"""ROOM 3: Scrapy's scheduler API on one side, the frontier on the other.
+
+`scheduler` only touches memory: an outbox and a buffer. `worker` carries both to the frontier and back,
+one exchange at a time. `requests` turns requests into plain data, `completion` knows when a page is
+done, `politeness` what hosts are owed.
+"""
+
+from .politeness import Downloader
+from .scheduler import Scheduler
+from .start import StartOnce
+
+__all__ = ["Downloader", "Scheduler", "StartOnce"]

@@ -1,0 +1,128 @@
+"""When a page is done, and how it went.
+
+Scrapy says neither. A page is under way while its request is in the downloader or the scraper, whatever
+happens to it there: callbacks of every kind, errbacks, retries, redirects, items in the pipelines. Their
+sets are reachable names but not documented API, so that they are read here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scrapy import Request, signals
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Response
+
+from crawlers.frontier import Failed
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+    from twisted.python.failure import Failure
+
+_MOST_REASON = 500  # characters; a reason is read by people and stays in Redis
+
+
+class UnknownScrapy(RuntimeError):
+    """This version of Scrapy lacks what completion reads."""
+
+
+class EngineView:
+    """What is read of Scrapy's engine beyond its documented API."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        assert crawler.engine is not None
+        self._engine = crawler.engine
+        self._downloader = crawler.engine.downloader
+        self._scraper = crawler.engine.scraper
+
+    def check(self) -> None:
+        """Raises :class:`UnknownScrapy` where a name is missing; to be called once the spider is open."""
+        slot = self._scraper.slot
+        found = {
+            "engine.downloader.active": hasattr(self._downloader, "active"),
+            "engine.scraper.slot.active": hasattr(slot, "active"),
+            "engine.scraper.slot.queue": hasattr(slot, "queue"),
+            "engine._slot.nextcall": hasattr(self._engine._slot, "nextcall"),
+            "engine._start": hasattr(self._engine, "_start"),
+        }
+        missing = [name for name, there in found.items() if not there]
+        if missing:
+            raise UnknownScrapy(f"this version of Scrapy has no {', '.join(missing)}: install scrapy~=2.19")
+
+    def is_over(self, request: Request) -> bool:
+        """`request` is neither in the downloader nor in the scraper, after it was handed to the engine."""
+        slot = self._scraper.slot
+        assert slot is not None
+        if request in self._downloader.active or request in slot.active:
+            return False
+        return not any(request is queued for _, queued, _ in slot.queue)
+
+    def quiet(self) -> bool:
+        """Nothing is under way and the spider's start is exhausted: no new links can turn up."""
+        slot = self._scraper.slot
+        idle = slot is None or slot.is_idle()
+        return idle and not self._downloader.active and self._engine._start is None
+
+    def nudge(self) -> None:
+        """Lets the engine ask for requests now; by itself an idle one asks every 5 s."""
+        slot = self._engine._slot
+        if self._engine.running and slot is not None and slot.closing is None:
+            slot.nextcall.schedule()
+
+
+class Completion:
+    """Follows leased requests through Scrapy until they are done or have failed."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        self.engine = EngineView(crawler)
+        self._leases: dict[Request, int] = {}
+        self._failures: dict[Request, tuple[str, bool]] = {}
+        crawler.signals.connect(self._spider_error, signals.spider_error)
+        crawler.signals.connect(self._item_error, signals.item_error)
+
+    def __len__(self) -> int:
+        """How many leased requests are under way."""
+        return len(self._leases)
+
+    def track(self, request: Request, lease: int) -> None:
+        """`request`, which stands for `lease`, goes to the engine now."""
+        self._leases[request] = lease
+
+    def forget_all(self) -> None:
+        """What is under way is another worker's now: how it ends is of no interest."""
+        self._leases.clear()
+        self._failures.clear()
+
+    def sweep(self) -> tuple[list[int], list[Failed]]:
+        """The leases that are done, and those that failed, since the last call."""
+        done, failed = [], []
+        for request in [r for r in self._leases if self.engine.is_over(r)]:
+            lease = self._leases.pop(request)
+            failure = self._failures.pop(request, None)
+            if failure is None:
+                done.append(lease)
+            else:
+                failed.append(Failed(lease, *failure))
+        return done, failed
+
+    def download_failed(self, failure: Failure) -> Failure:
+        """The errback of requests that have none of their own. Lets the failure pass on.
+
+        Scrapy has retried by now, so that another attempt is of no use. What a middleware ignored, as
+        robots.txt or an HTTP status asks for, has not failed.
+        """
+        if not failure.check(IgnoreRequest):  # type: ignore[no-untyped-call]
+            self._fail(failure.request, "download failed", failure, final=True)  # type: ignore[attr-defined]
+        return failure
+
+    def _spider_error(self, failure: Failure, response: Response | Failure) -> None:
+        self._fail(response.request, "callback raised", failure, final=False)  # type: ignore[union-attr]
+
+    def _item_error(self, failure: Failure, response: Response | Failure | None) -> None:
+        if response is not None:
+            self._fail(response.request, "pipeline raised", failure, final=False)  # type: ignore[union-attr]
+
+    def _fail(self, request: Request | None, what: str, failure: Failure, *, final: bool) -> None:
+        if request in self._leases:
+            reason = f"{what} {type(failure.value).__name__}: {failure.value}"
+            self._failures.setdefault(request, (reason[:_MOST_REASON], final))

@@ -1,0 +1,160 @@
+"""Scrapy's requests to links, which are plain data, and back."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request, Spider
+from scrapy.http import FormRequest, JsonRequest, XmlRpcRequest
+from scrapy.utils.misc import load_object
+
+from crawlers.frontier import BadPayload, Found, Lease, Link, NotPlainData, decode, encode
+
+from .politeness import host_of
+from .start import START
+
+if TYPE_CHECKING:
+    from scrapy.utils.request import RequestFingerprinterProtocol
+
+# A priority beyond is as good as this; Lua counts exactly to 2^53 only.
+_MOST_PRIORITY = 1_000_000_000
+# Scrapy writes where a request was sent into its meta; a copy for another host must not inherit it.
+_NOT_QUEUED = ("download_slot", "download_latency", START)
+_FIELDS = ("cookies", "flags", "cb_kwargs")
+
+
+def callback_names(spider: Spider) -> frozenset[str]:
+    """The methods of `spider` that a queued request may name: its own and `parse`.
+
+    Those of Scrapy's and scrapy-redis' base classes, such as `__init__` or `from_crawler`, are not
+    callbacks, whoever writes their names into Redis.
+    """
+    names = {"parse"}
+    for cls in type(spider).__mro__:
+        if cls not in (Spider, object) and not cls.__module__.startswith("scrapy_redis"):
+            names |= {name for name, value in vars(cls).items() if callable(value)}
+    names -= {name for name in vars(Spider) if name not in {"parse", "_parse"}}
+    return frozenset(name for name in names if not name.startswith("__"))
+
+
+class RequestCodec:
+    """Turns the requests of one spider into links and back.
+
+    `errback` is given to requests that have none of their own. `classes` are paths of further request
+    classes that may come out of the queue.
+    """
+
+    def __init__(
+        self,
+        spider: Spider,
+        fingerprinter: RequestFingerprinterProtocol,
+        errback: Callable[..., Any],
+        max_bytes: int,
+        classes: Iterable[str] = (),
+    ) -> None:
+        self.run = 0
+        self._spider = spider
+        self._errback = errback
+        self._fingerprint = fingerprinter.fingerprint
+        self._max_bytes = max_bytes
+        self._callbacks = callback_names(spider)
+        kinds = (FormRequest, JsonRequest, XmlRpcRequest, *map(load_object, classes))
+        self._kinds: dict[str, type[Request]] = {kind.__name__: kind for kind in kinds}
+
+    def fingerprint(self, request: Request) -> int | None:
+        """64 bits, as a signed number, that stand for what `request` fetches; None for one that is not
+        to be deduplicated. A start request that asks for no deduplication has one for each run.
+        """
+        digest = self._fingerprint(request)
+        if request.dont_filter:
+            if START not in request.meta:
+                return None
+            digest = b"start %d " % self.run + digest
+        return int.from_bytes(blake2b(digest, digest_size=8).digest(), "big", signed=True)
+
+    def to_found(self, request: Request, fingerprint: int | None) -> Found:
+        """`request` as it goes into the frontier. Raises :class:`NotPlainData`."""
+        host = host_of(request)
+        if not host or len(host) > 255 or any(c.isspace() for c in host):
+            raise NotPlainData(f"{request.url[:200]!r} has no host that could be asked")
+        priority = max(-_MOST_PRIORITY, min(request.priority, _MOST_PRIORITY))
+        return Found(fingerprint, host, priority, encode(self._to_link(request), self._max_bytes))
+
+    def _to_link(self, request: Request) -> Link:
+        link = Link(
+            url=request.url,
+            callback=self._name(request.callback, "callback"),
+            errback=self._name(request.errback, "errback"),
+            method=request.method,
+            body=request.body,
+            encoding=request.encoding,
+            dont_filter=request.dont_filter,
+        )
+        if request.meta:
+            link.meta = {k: v for k, v in request.meta.items() if k not in _NOT_QUEUED}
+        if request.headers:
+            link.headers = dict(request.headers)
+        for name in _FIELDS:
+            if value := getattr(request, name):
+                setattr(link, name, value)
+        if type(request) is not Request:
+            self._add_kind(link, request)
+        return link
+
+    def _add_kind(self, link: Link, request: Request) -> None:
+        kind = type(request).__name__
+        if self._kinds.get(kind) is not type(request):
+            raise NotPlainData(
+                f"requests of the class {kind} can't be queued; name it in FRONTIER_REQUEST_CLASSES"
+            )
+        link.kind = kind
+        own = (name for name in request.attributes if name not in Request.attributes)
+        link.extra = {name: getattr(request, name) for name in own}
+
+    def _name(self, method: Callable[..., Any] | None, role: str) -> str | None:
+        if method is None or method == self._errback:
+            return None
+        name = getattr(method, "__name__", type(method).__name__)
+        if getattr(method, "__self__", None) is self._spider and name in self._callbacks:
+            return None if name == "parse" and role == "callback" else name
+        raise NotPlainData(
+            f"its {role} {name} is not a method of the spider {self._spider.name!r}, so that no other"
+            " worker could call it"
+        )
+
+    def to_request(self, lease: Lease) -> Request:
+        """The request of a `lease`. Raises :class:`BadPayload`."""
+        link = decode(lease.payload)
+        kind = self._kinds.get(link.kind) if link.kind else Request
+        if kind is None:
+            raise BadPayload(f"its class {link.kind[:100]!r} is not one that may be queued")
+        try:
+            return kind(
+                link.url,
+                callback=self._method(link.callback),
+                errback=self._method(link.errback) or self._errback,
+                method=link.method,
+                headers=link.headers,
+                body=link.body,
+                cookies=link.cookies,  # type: ignore[arg-type]  # checked by Scrapy where it is used
+                meta=link.meta,
+                encoding=link.encoding,
+                priority=lease.priority,
+                dont_filter=link.dont_filter,
+                flags=link.flags,
+                cb_kwargs=link.cb_kwargs,
+                **link.extra,
+            )
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise BadPayload(f"no request can be made of it: {error}") from None
+
+    def _method(self, name: str | None) -> Callable[..., Any] | None:
+        if name is None:
+            return None
+        method = getattr(self._spider, name, None) if name in self._callbacks else None
+        if method is None or inspect.isclass(method):
+            raise BadPayload(f"the spider has no callback {name[:100]!r}")
+        return method  # type: ignore[no-any-return]

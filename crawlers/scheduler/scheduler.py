@@ -1,0 +1,183 @@
+"""Scrapy's scheduler on the shared frontier."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING
+
+from scrapy import signals
+from scrapy.core.scheduler import BaseScheduler
+from scrapy.exceptions import CloseSpider
+from scrapy.utils.defer import deferred_from_coro
+
+from crawlers.frontier import (
+    BadPayload,
+    Frontier,
+    FrontierError,
+    NotPlainData,
+    Refused,
+    connect,
+)
+from crawlers.intake import Intake
+from crawlers.retrying import RedisUnreachable, until_redis_answers
+
+from .completion import Completion, UnknownScrapy
+from .config import BadSetting, Config
+from .requests import RequestCodec
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from scrapy import Request, Spider
+    from scrapy.crawler import Crawler
+    from twisted.internet.defer import Deferred
+
+logger = logging.getLogger(__name__)
+
+_MOST_PREVIEW = 500  # bytes of what couldn't be queued that its dead letter shows
+
+
+class Scheduler(BaseScheduler):
+    """Hands Scrapy the requests that this worker has leased, and the frontier the links it found.
+
+    `enqueue_request` and `next_request` only touch memory: they never wait and never raise.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Scheduler:
+        """As Scrapy builds its components."""
+        return cls(crawler)
+
+    # Scrapy's API --------------------------------------------------------------------------------------
+
+    def open(self, spider: Spider) -> Deferred[None]:
+        """Joins the crawl. Closes the spider with a clear message where that can't be done."""
+        return deferred_from_coro(self._open(spider))
+
+    def close(self, reason: str) -> Deferred[None]:  # noqa: ARG002  # Scrapy's signature
+        """Hands in what is done and gives back what isn't."""
+        return deferred_from_coro(self._close())
+
+    def has_pending_requests(self) -> bool:
+        """Whether anything is left to be crawled, by whichever worker: False ends the crawl."""
+        return not self._worker.finished
+
+    def enqueue_request(self, request: Request) -> bool:
+        """Takes a request for the frontier; False if it is known to have been seen."""
+        try:
+            fingerprint = self._codec.fingerprint(request)
+            if fingerprint is not None and self._worker.knows(fingerprint):
+                self._crawler.stats.inc_value("dupefilter/filtered")
+                return False
+            self._worker.put(self._codec.to_found(request, fingerprint))
+        except NotPlainData as error:
+            self._worker.refuse(self._refused(request, str(error)))
+        except Exception as error:  # a fingerprinter of the user's, an odd request: not to be lost
+            logger.exception("Can't queue %s", request)
+            self._worker.refuse(self._refused(request, f"{type(error).__name__}: {error}"))
+        return True
+
+    def next_request(self) -> Request | None:
+        """The next leased request, or None if there is none at this moment."""
+        while lease := self._worker.take():
+            try:
+                request = self._codec.to_request(lease)
+            except BadPayload as error:
+                self._worker.spoil(lease, str(error))
+                continue
+            self._completion.track(request, lease.id)
+            return request
+        return None
+
+    # Behind it -----------------------------------------------------------------------------------------
+
+    def _refused(self, request: Request, reason: str) -> Refused:
+        return Refused("request", request.url.encode()[:_MOST_PREVIEW], reason)
+
+    async def _open(self, spider: Spider) -> None:
+        self._crawler.signals.connect(self._spider_opened, signals.spider_opened)
+        self._completion = Completion(self._crawler)
+        try:
+            config = self._config = Config.of(spider)
+            self._client = connect(self._crawler.settings)
+            self._frontier = Frontier(self._client, config.crawl)
+            self._codec = self._codec_for(spider, config)
+            self._worker = self._worker_for(self._frontier, config)
+            self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
+        except (BadSetting, FrontierError) as error:
+            logger.error("%s", error)
+            raise CloseSpider("bad_setting") from None
+        except RedisUnreachable as error:
+            logger.error("%s. Gave up after %g s", error, config.patience_s)
+            raise CloseSpider("redis_unreachable") from None
+        self._start(self._worker.run())
+
+    def _codec_for(self, spider: Spider, config: Config) -> RequestCodec:
+        return RequestCodec(
+            spider,
+            self._crawler.request_fingerprinter,
+            self._completion.download_failed,
+            config.max_bytes,
+            config.request_classes,
+        )
+
+    def _worker_for(self, frontier: Frontier, config: Config) -> Worker:
+        engine = self._completion.engine
+        return Worker(frontier, config, self._completion, self._crawler.stats, engine.nudge)
+
+    def _spider_opened(self, spider: Spider) -> None:
+        """Only now has the engine all that completion reads, and can be given requests."""
+        try:
+            self._completion.engine.check()
+        except UnknownScrapy as error:
+            logger.error("%s", error)
+            raise CloseSpider("unknown_scrapy") from None
+        if not self._tasks:
+            return
+        intake = Intake(
+            spider,
+            self._frontier,
+            self._worker,
+            keys=self._config.start_urls,
+            hold_ms=self._config.terms.ttl_ms,
+            max_bytes=self._config.max_bytes,
+        )
+        self._worker.intake = intake
+        self._start(intake.run())
+
+    def _start(self, loop: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(loop)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A loop that ends by an error ends the worker, loudly: its leases would be renewed for ever."""
+        if not task.cancelled() and (error := task.exception()):
+            logger.critical("The worker can't go on", exc_info=error)
+            assert self._crawler.engine is not None
+            deferred_from_coro(self._crawler.engine.close_spider_async(reason="frontier_error"))
+
+    async def _close(self) -> None:
+        if not self._tasks:  # it could not even be opened
+            return
+        run, *intake = self._tasks
+        for task in intake:
+            task.cancel()
+        self._worker.stop()
+        await asyncio.wait(self._tasks, timeout=self._config.patience_s)
+        try:
+            if run.done() and not run.exception():
+                await self._worker.close()
+            else:
+                run.cancel()
+                raise RedisUnreachable("The last exchange did not end")
+        except RedisUnreachable as error:
+            ttl_s = self._config.terms.ttl_ms / 1000
+            logger.error("%s. Others take over what this worker held in %g s", error, ttl_s)
+        finally:
+            await self._client.aclose()

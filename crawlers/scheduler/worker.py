@@ -1,0 +1,277 @@
+"""A worker's side of the frontier: an outbox, a buffer, and one exchange at a time between them.
+
+What gathers while an exchange is under way goes with the next, so that batching needs no tuning. Nothing
+in here makes Scrapy wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from crawlers.frontier import Batch, Counts, Failed, Found, Frontier, Lease, Member, Refused, Reply
+from crawlers.retrying import until_redis_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from scrapy.statscollectors import StatsCollector
+
+    from crawlers.intake import Intake
+
+    from .completion import Completion
+    from .config import Config
+
+logger = logging.getLogger(__name__)
+
+_MOST_FOUND = 1000  # links in one exchange; Redis is busy with them for some 10 ms
+_LINGER_S = 0.02  # a worker that has enough to do hands in this often at most
+# How often idle workers ask, all together: a pushed URL is found within 50 ms, by whomever, and an idle
+# fleet of any size costs Redis little. One worker asks four times a second at least.
+_FLEET_POLL_S, _WORKER_POLL_S = 0.05, 0.25
+_MOST_KNOWN = 200_000  # fingerprints remembered as seen, at some 100 bytes each
+
+
+class Worker:
+    """One worker from join to leave. `on_change` is called when there is something for the engine."""
+
+    def __init__(
+        self,
+        frontier: Frontier,
+        config: Config,
+        completion: Completion,
+        stats: StatsCollector,
+        on_change: Callable[[], None],
+    ) -> None:
+        self.finished = False
+        self.intake: Intake | None = None
+        self._frontier = frontier
+        self._config = config
+        self._completion = completion
+        self._stats = stats
+        self._on_change = on_change
+        self._member: Member
+        self._outbox: deque[Found] = deque()
+        self._refused: list[Refused] = []
+        self._done: list[int] = []
+        self._failed: list[Failed] = []
+        self._buffer: deque[Lease] = deque()
+        self._known: dict[int, None] = {}
+        self._counts = Counts()
+        self._wake = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
+        self._sent_at = self._ask_at = 0.0
+        self._busy_at = self._clock()
+        self.poll_s = _FLEET_POLL_S
+        self._put = self._entered = 0
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._stopping = False
+
+    # What Scrapy's side calls: memory only -------------------------------------------------------------
+
+    def knows(self, fingerprint: int) -> bool:
+        """This worker knows that a link was seen, by itself or by what waits in its outbox."""
+        return fingerprint in self._known
+
+    def put(self, found: Found) -> None:
+        """Hands a link over, to go out with the next exchange."""
+        if found.fingerprint is not None:
+            self._known[found.fingerprint] = None
+        self._outbox.append(found)
+        self._put += 1
+        self.finished = False
+        if not self._buffer:
+            self._wake.set()
+
+    def refuse(self, refused: Refused) -> None:
+        """Sets aside what can't be crawled, among the dead letters."""
+        logger.warning("Set aside (%s): %s", refused.source, refused.reason)
+        self._stats.inc_value("frontier/refused")
+        self._refused.append(refused)
+        self._wake.set()
+
+    def spoil(self, lease: Lease, reason: str) -> None:
+        """Ends a lease of which no request can be made, among the dead letters."""
+        logger.warning("Set aside (queue of %s): %s", lease.host, reason)
+        self._failed.append(Failed(lease.id, reason, final=True))
+
+    def take(self) -> Lease | None:
+        """The next lease to be fetched, or None if there is none at this moment."""
+        lease = self._buffer.popleft() if self._buffer else None
+        if self._is_hungry():
+            self._wake.set()
+        return lease
+
+    async def flushed(self) -> None:
+        """Returns when all that was put or refused until now is in the frontier."""
+        entered = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._put, entered))
+        self._wake.set()
+        await entered
+
+    # The loop ------------------------------------------------------------------------------------------
+
+    async def join(self) -> int:
+        """Enters the crawl and returns its run, counted from 1."""
+        self._member, joined = await self._frontier.join(
+            self._config.worker, self._config.terms, flush=self._config.flush
+        )
+        if self._config.flush and joined.workers:
+            logger.warning("SCHEDULER_FLUSH_ON_START ignored: other workers are at this crawl")
+        logger.info(
+            "Joined the crawl %r, run %d, as %s: %d other workers, %d requests queued, %d URLs seen",
+            *(self._frontier.crawl, joined.run, self._member.name),
+            *(joined.workers, joined.queued, joined.seen),
+        )
+        return joined.run
+
+    async def run(self) -> None:
+        """Exchanges whenever there is a reason to, until :meth:`close`."""
+        while not self._stopping:
+            delay_s = self._next_exchange_in()
+            if delay_s > 0:
+                timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+                await self._wake.wait()
+                timer.cancel()
+            self._wake.clear()
+            if self._next_exchange_in() <= 0:
+                await self._exchange()
+
+    def stop(self) -> None:
+        """Lets :meth:`run` end after the exchange under way."""
+        self._stopping = True
+        self._wake.set()
+
+    async def close(self) -> None:
+        """Hands in what is left, gives back what is leased, and leaves. To be called after `run`.
+
+        Raises :class:`RedisUnreachable`: then the leases end with the worker's time to live.
+        """
+        self._buffer.clear()
+        self._sweep()
+        while self._outbox or self._done or self._failed or self._refused:
+            await self._exchange(want=0)
+        last = await until_redis_answers(self._member.leave, self._config.patience_s)
+        if last:
+            await self._frontier.purge()
+
+    def _room(self) -> int:
+        return self._config.capacity - len(self._buffer) - len(self._completion)
+
+    def _is_hungry(self) -> bool:
+        return len(self._buffer) <= self._config.prefetch // 2 and self._room() > 0
+
+    def _sweep(self) -> None:
+        done, failed = self._completion.sweep()
+        self._done += done
+        self._failed += failed
+
+    def _next_exchange_in(self) -> float:
+        """Seconds until the next exchange is due; 0 or less: now."""
+        now = self._clock()
+        if self._is_hungry() and now >= self._ask_at:
+            return 0
+        self._sweep()
+        heartbeat_at = self._sent_at + self._config.terms.ttl_ms / 3000
+        if self._outbox or self._done or self._failed or self._refused or self._waiting:
+            return 0 if not self._buffer else self._sent_at + _LINGER_S - now
+        due_at = min(heartbeat_at, self._ask_at) if self._is_hungry() else heartbeat_at
+        if len(self._completion):  # pages under way end without a sign
+            due_at = min(due_at, now + _LINGER_S)
+        return due_at - now
+
+    async def _exchange(self, want: int | None = None) -> None:
+        batch = self._gather(want)
+        prepared = self._member.prepare(batch)
+        self._sent_at = self._clock()
+        reply = await until_redis_answers(
+            lambda: self._member.send(prepared),
+            self._config.patience_s if self._stopping else None,
+        )
+        if reply.fenced:
+            await self._come_back(batch)
+        else:
+            self._apply(batch, reply)
+
+    def _gather(self, want: int | None) -> Batch:
+        """Completions go with the last of the links, never before: so no page outruns its links."""
+        self._sweep()
+        batch = Batch(want=max(self._room(), 0) if want is None else want)
+        while self._outbox and len(batch.found) < _MOST_FOUND:
+            batch.found.append(self._outbox.popleft())
+        batch.refused, self._refused = self._refused, []
+        if not self._outbox:
+            batch.done, self._done = self._done, []
+            batch.failed, self._failed = self._failed, []
+            batch.idle = self._is_idle(batch)
+        return batch
+
+    def _is_idle(self, batch: Batch) -> bool:
+        now = self._clock()
+        if batch.found or not self._completion.engine.quiet() or self._counts.queued or self._counts.leased:
+            self._busy_at = now
+        if self._config.wait_s is None or now - self._busy_at < self._config.wait_s:
+            return False
+        return self._completion.engine.quiet() and (self.intake is None or self.intake.empty)
+
+    def _apply(self, batch: Batch, reply: Reply) -> None:
+        now = self._clock()
+        self._counts = reply.counts
+        self.poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
+        due_s = self.poll_s if reply.due_ms is None else min(reply.due_ms / 1000, self.poll_s)
+        self._ask_at = now if len(reply.leases) >= batch.want else now + due_s
+        self._entered += len(batch.found)
+        self._settle_waiting()
+        self._count(batch, reply)
+        self._trim_known()
+        self._buffer.extend(reply.leases)
+        changed = bool(reply.leases) or (reply.finished and not self.finished)
+        self.finished = reply.finished and not self._outbox
+        if changed:
+            self._on_change()
+
+    def _count(self, batch: Batch, reply: Reply) -> None:
+        self._stats.inc_value("frontier/exchanges")
+        for name, number in (
+            ("scheduler/enqueued", len(batch.found) - reply.known),
+            ("scheduler/dequeued", len(reply.leases)),
+            ("dupefilter/filtered", reply.known),
+            ("frontier/done", len(batch.done)),
+            ("frontier/failed", len(batch.failed)),
+        ):
+            if number:
+                self._stats.inc_value(name, number)
+
+    def _settle_waiting(self) -> None:
+        """What was refused goes out with the first exchange, links in the order they were put."""
+        waiting, self._waiting = self._waiting, []
+        for put, entered in waiting:
+            if put > self._entered or self._refused:
+                self._waiting.append((put, entered))
+            elif not entered.done():
+                entered.set_result(None)
+
+    def _trim_known(self) -> None:
+        if len(self._known) > _MOST_KNOWN:
+            for fingerprint in list(self._known)[: len(self._known) - _MOST_KNOWN // 2]:
+                del self._known[fingerprint]
+
+    async def _come_back(self, batch: Batch) -> None:
+        """Fenced: the leases are others' now. Links found stay true and go out under a new name."""
+        logger.warning(
+            "%s was taken for dead after %.0f s without an exchange; its %d requests go to other"
+            " workers, and it joins anew",
+            *(self._member.name, self._config.terms.ttl_ms / 1000),
+            len(self._buffer) + len(self._completion),
+        )
+        self._stats.inc_value("frontier/fenced")
+        self._outbox.extendleft(reversed(batch.found))
+        self._refused = batch.refused + self._refused
+        self._buffer.clear()
+        self._done, self._failed = [], []
+        self._completion.forget_all()
+        self._known = {f.fingerprint: None for f in self._outbox if f.fingerprint is not None}
+        self._ask_at = 0.0
+        await until_redis_answers(self.join, self._config.patience_s if self._stopping else None)
