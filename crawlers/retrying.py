@@ -44,7 +44,7 @@ def _why(error: RedisError | OSError) -> str | None:
     if isinstance(error, AuthenticationError):
         return "Redis denies the user or password: see REDIS_URL or REDIS_PARAMS"
     if isinstance(error, (ConnectionError, TimeoutError, OSError)):
-        return f"Redis can't be reached: {error}"
+        return f"Redis can't be reached: {str(error).rstrip('.')}"
     for code, text in _REFUSALS.items():
         if isinstance(error, ResponseError) and code.lower() in _code_of(error):
             return text

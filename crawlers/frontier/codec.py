@@ -12,6 +12,7 @@ a tuple comes back as a tuple.
 from __future__ import annotations
 
 import datetime
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,8 @@ from .exceptions import BadPayload, NotPlainData
 
 VERSION = 1
 _TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _BIG_INT = range(1, 7)
+# Tuples and sets within each other: msgpack takes 40 KB of the C stack for each, of which there are 8 MB.
+_MOST_NESTED = 16
 
 
 @dataclass(slots=True)
@@ -70,38 +73,52 @@ _REST = tuple(name for name in _TYPES if name not in {"url", "callback", "meta"}
 _DEFAULTS = Link("")
 
 
-def _pack_more(value: Any) -> msgpack.ExtType:
+def _pack_more(value: Any, depth: int) -> Any:
     """The types beyond msgpack's own that links may hold."""
     match value:
+        # Subclasses, as lxml's strings, lose what they add to the type.
+        case str():
+            return str.__str__(value)
+        case bytes():
+            return bytes(value)
+        case dict():
+            return dict(value)
+        case list():
+            return list(value)
+        case float():
+            return float(value)
         case tuple() if type(value) is tuple:
-            return msgpack.ExtType(_TUPLE, _pack(list(value)))
+            return msgpack.ExtType(_TUPLE, _pack(list(value), depth))
         case set() if type(value) is set:
-            return msgpack.ExtType(_SET, _pack(list(value)))
+            return msgpack.ExtType(_SET, _pack(list(value), depth))
         case frozenset() if type(value) is frozenset:
-            return msgpack.ExtType(_FROZENSET, _pack(list(value)))
+            return msgpack.ExtType(_FROZENSET, _pack(list(value), depth))
         case datetime.datetime():
             return msgpack.ExtType(_DATETIME, value.isoformat().encode())
         case datetime.date():
             return msgpack.ExtType(_DATE, value.isoformat().encode())
         case int():  # beyond 64 bits
-            return msgpack.ExtType(_BIG_INT, f"{value:x}".encode())
+            return msgpack.ExtType(_BIG_INT, f"{int(value):x}".encode())
         case _:
             raise NotPlainData(f"a {type(value).__name__} is not plain data")
 
 
-def _pack(value: Any) -> bytes:
-    packed: bytes = msgpack.packb(value, default=_pack_more, strict_types=True)
+def _pack(value: Any, depth: int = 0) -> bytes:
+    if depth > _MOST_NESTED:
+        raise NotPlainData(f"tuples and sets are nested more than {_MOST_NESTED} deep")
+    more = functools.partial(_pack_more, depth=depth + 1)
+    packed: bytes = msgpack.packb(value, default=more, strict_types=True)
     return packed
 
 
-def _unpack_more(code: int, data: bytes) -> Any:
+def _unpack_more(code: int, data: bytes, depth: int) -> Any:
     match code:
         case 1:
-            return tuple(_unpack(data))
+            return tuple(_unpack(data, depth))
         case 2:
-            return set(_unpack(data))
+            return set(_unpack(data, depth))
         case 3:
-            return frozenset(_unpack(data))
+            return frozenset(_unpack(data, depth))
         case 4:
             return datetime.datetime.fromisoformat(data.decode())
         case 5:
@@ -112,8 +129,11 @@ def _unpack_more(code: int, data: bytes) -> Any:
             raise BadPayload(f"it has a value of the unknown type {code}")
 
 
-def _unpack(data: bytes) -> Any:
-    return msgpack.unpackb(data, ext_hook=_unpack_more, strict_map_key=False)
+def _unpack(data: bytes, depth: int = 0) -> Any:
+    if depth > _MOST_NESTED:
+        raise BadPayload(f"it nests tuples and sets more than {_MOST_NESTED} deep")
+    more = functools.partial(_unpack_more, depth=depth + 1)
+    return msgpack.unpackb(data, ext_hook=more, strict_map_key=False)
 
 
 def encode(link: Link, max_bytes: int) -> bytes:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -29,6 +30,11 @@ _DEFAULTS: dict[str, Any] = {"socket_timeout": 10.0, "socket_connect_timeout": 5
 # Parameters of scrapy-redis that have no meaning here: bytes are bytes, and repeating is the worker's.
 _IGNORED = ("redis_cls", "encoding", "decode_responses", "retry_on_timeout", "url")
 
+_BAD_URL = (
+    "REDIS_URL can't be used: write it as redis://user:password@host:6379/0, special characters of the"
+    " password as %-codes; rediss, unix, redis+sentinel and redis+cluster may stand for redis"
+)
+
 
 def _no_retry() -> Retry:
     """redis-py 8 repeats a command 10 times by itself; a whole exchange is repeated instead."""
@@ -36,12 +42,18 @@ def _no_retry() -> Retry:
 
 
 def _params(settings: Mapping[str, Any]) -> dict[str, Any]:
-    params = {**_DEFAULTS, **dict(settings.get("REDIS_PARAMS") or {})}
+    given = settings.get("REDIS_PARAMS") or {}
+    try:  # on a command line it is JSON
+        params = {**_DEFAULTS, **(json.loads(given) if isinstance(given, str) else given)}
+    except (TypeError, ValueError):
+        raise BadConnection('REDIS_PARAMS must be a map, as {"password": "…"}') from None
     for name in ("host", "port", "db"):
         value = settings.get(f"REDIS_{name.upper()}")
         if value not in (None, ""):
-            params[name] = value if name == "host" else _number(f"REDIS_{name.upper()}", value)
-    return {name: value for name, value in params.items() if name not in _IGNORED}
+            params[name] = value
+        if name != "host" and name in params:
+            params[name] = _number(f"REDIS_{name.upper()}", params[name])
+    return params
 
 
 def _number(name: str, value: Any) -> int:
@@ -57,20 +69,30 @@ def connect(settings: Mapping[str, Any]) -> Client:
     Raises :class:`BadConnection` where the settings don't make sense. No text of it holds a password.
     """
     params = _params(settings)
-    url = settings.get("REDIS_URL") or (settings.get("REDIS_PARAMS") or {}).get("url")
+    url = settings.get("REDIS_URL") or params.get("url")
+    params = {name: value for name, value in params.items() if name not in _IGNORED}
     try:
-        if not url:
-            return Redis(retry=_no_retry(), **params)
-        params = {k: v for k, v in params.items() if k not in {"host", "port", "db"}}
-        parts = urlsplit(url)
-        if parts.scheme in {"redis+sentinel", "rediss+sentinel"}:
-            return _by_sentinel(parts, params)
-        if parts.scheme in {"redis+cluster", "rediss+cluster"}:
-            plain = url.replace("+cluster", "", 1)
-            return RedisCluster.from_url(plain, retry=_no_retry(), **params)
-        return Redis.from_url(url, retry=_no_retry(), **params)
-    except (ValueError, TypeError, RedisError) as error:
-        raise BadConnection(f"REDIS_URL or REDIS_PARAMS can't be used: {error}") from None
+        client = _client(url, params)
+        if isinstance(client, Redis):
+            client.connection_pool.make_connection()  # rejects what it doesn't know; connects later
+    except TypeError as error:
+        raise BadConnection(f"REDIS_PARAMS, or what follows ? in REDIS_URL, can't be used: {error}") from None
+    except (ValueError, RedisError):  # whose texts may show a part of the password
+        raise BadConnection(_BAD_URL if url else "REDIS_PARAMS has a value that can't be used") from None
+    return client
+
+
+def _client(url: str | None, params: dict[str, Any]) -> Client:
+    if not url:
+        return Redis(retry=_no_retry(), **params)
+    params = {name: value for name, value in params.items() if name not in {"host", "port", "db"}}
+    parts = urlsplit(url)
+    if parts.scheme in {"redis+sentinel", "rediss+sentinel"}:
+        return _by_sentinel(parts, params)
+    if parts.scheme in {"redis+cluster", "rediss+cluster"}:
+        plain = url.replace("+cluster", "", 1)
+        return RedisCluster.from_url(plain, retry=_no_retry(), **params)
+    return Redis.from_url(url, retry=_no_retry(), **params)
 
 
 def _by_sentinel(parts: SplitResult, params: dict[str, Any]) -> Redis:
@@ -89,10 +111,8 @@ def _by_sentinel(parts: SplitResult, params: dict[str, Any]) -> Redis:
     sentinels = []
     for address in hosts.split(","):
         host, _, port = address.partition(":")
-        sentinels.append((host, _number("the port of a sentinel in REDIS_URL", port or 26379)))
+        sentinels.append((host, int(port or 26379)))
     timeouts = {name: params[name] for name in _DEFAULTS}
     sentinel = Sentinel(sentinels, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]
-    primary: Redis = sentinel.master_for(
-        service, db=_number("the db in REDIS_URL", db or 0), retry=_no_retry(), **params
-    )
+    primary: Redis = sentinel.master_for(service, db=int(db or 0), retry=_no_retry(), **params)
     return primary

@@ -119,26 +119,38 @@ local function take_refused(refused)
   count('enqueued', #refused)
 end
 
--- 5. Leases. The hosts that are due share what is wanted, in the order of their next moments.
-local function serve(host, share)
+-- While others go hungry, a worker that holds more than the mean of all gets no more. Otherwise the first
+-- to come keeps all slots of a host, for each page that it completes frees one in that very exchange.
+local function fair_room(room, held)
+  local others = redis.call('SCARD', HUNGRY) - redis.call('SISMEMBER', HUNGRY, input.worker)
+  if others == 0 then return room end
+  local leased = counters('leased')[1] + (change.leased or 0) + held.more
+  return math.min(room, math.ceil((leased + room) / redis.call('ZCARD', WORKERS)) - held.before - held.more)
+end
+
+local function serve(host, share, held)
   local room = math.min(share, free_slots(host))
-  if host.delay_ms > 0 then room = 1 end
+  if host.delay_ms > 0 then room = math.min(room, 1) end
+  room = fair_room(room, held)
+  if room <= 0 then return {} end
   local taken = pop(host, room)
   turn = turn + 1
   host.active = host.active + #taken
   host.next_us = now_us + host.delay_ms * 1000 + turn
   host.served = true
   save_host(host)
+  held.more = held.more + #taken
   return taken
 end
 
+-- 5. Leases. The hosts that are due share what is wanted, in the order of their next moments.
 local function lease(leases_key, want)
-  local leased, records = {}, {}
+  local leased, records, held = {}, {}, { before = redis.call('HLEN', leases_key), more = 0 }
   repeat
     local rest, before = want - #leased, #leased
     local due = redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, rest)
     for _, name in ipairs(due) do
-      for _, pair in ipairs(serve(host_of(name), math.floor(rest / #due))) do
+      for _, pair in ipairs(serve(host_of(name), math.floor(rest / #due), held)) do
         local attempts, start = string.match(pair[2], '^(%d+) ()')
         table.insert(leased, { 0, name, pair[1], tonumber(attempts), string.sub(pair[2], start) })
       end
@@ -208,6 +220,7 @@ local leased, first, last = lease(leases_key, input.want)
 redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last))
 if completed > 0 then redis.call('HINCRBY', worker_key, 'done', completed) end
 redis.call(input.idle and 'SREM' or 'SADD', BUSY, input.worker)
+redis.call(#leased < input.want and 'SADD' or 'SREM', HUNGRY, input.worker)
 save_counters()
 purge(16)
 return reply(leased, known)

@@ -21,7 +21,7 @@ if (finished and not input.persist) or (input.flush and alive == 0) then
   -- Workers of the finished run that are still closing hold nothing any more.
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker) end
   retire_generation()
-  redis.call('DEL', DEAD, BUSY)
+  redis.call('DEL', DEAD, BUSY, HUNGRY)
   redis.call('HDEL', META, 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped')
   new = true
 end

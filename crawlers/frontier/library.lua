@@ -13,6 +13,7 @@ local input = cmsgpack.unpack(ARGV[1])
 local META = KEYS[1]               -- hash    counters, generation, run, size of the seen set
 local WORKERS = tag .. ':workers'  -- zset    worker -> ms at which it is taken for dead
 local BUSY = tag .. ':busy'        -- set     workers that may still bring work of their own
+local HUNGRY = tag .. ':hungry'    -- set     workers that last got less than they wanted
 local POLICY = tag .. ':policy'    -- hash    host -> "delay_ms limit" where it differs from the rest
 local DEAD = tag .. ':dead'        -- stream  dead letters: host, priority, attempts, reason, payload
 local PURGE = tag .. ':purge'      -- hash    generation given up -> seen buckets still to be freed
@@ -216,6 +217,7 @@ local function remove_worker(worker, reason)
   redis.call('DEL', base .. ':leases:' .. worker, base .. ':worker:' .. worker)
   redis.call('ZREM', WORKERS, worker)
   redis.call('SREM', BUSY, worker)
+  redis.call('SREM', HUNGRY, worker)
 end
 
 -- Takes the leases of up to `most` workers that were not heard of for longer than their time to live.

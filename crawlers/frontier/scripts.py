@@ -35,8 +35,11 @@ class Script:
 
 
 def pack_input(values: dict[str, Any]) -> bytes:
-    """`values` as a script's input. Redis' msgpack knows one type of string, hence no `bin`."""
-    packed: bytes = msgpack.packb(values, use_bin_type=False)
+    """`values` as a script's input. Redis' msgpack knows one type of string, hence no `bin`.
+
+    The texts of errors may hold what is no Unicode; it is written as its code.
+    """
+    packed: bytes = msgpack.packb(values, use_bin_type=False, unicode_errors="backslashreplace")
     return packed
 
 

@@ -47,6 +47,7 @@ class Scheduler(BaseScheduler):
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._tasks: list[asyncio.Task[None]] = []
+        self._hindrance = ""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Scheduler:
@@ -110,12 +111,16 @@ class Scheduler(BaseScheduler):
             self._worker = self._worker_for(self._frontier, config)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
         except (BadSetting, FrontierError) as error:
-            logger.error("%s", error)
-            raise CloseSpider("bad_setting") from None
+            self._give_up("bad_setting", str(error))
         except RedisUnreachable as error:
-            logger.error("%s. Gave up after %g s", error, config.patience_s)
-            raise CloseSpider("redis_unreachable") from None
-        self._start(self._worker.run())
+            self._give_up("redis_unreachable", f"{error}. Gave up after {config.patience_s:g} s")
+        else:
+            self._start(self._worker.run())
+
+    def _give_up(self, reason: str, sentence: str) -> None:
+        """Says why this worker can't start; the spider is closed as soon as Scrapy can close it."""
+        logger.error("%s", sentence)
+        self._hindrance = self._hindrance or reason
 
     def _codec_for(self, spider: Spider, config: Config) -> RequestCodec:
         return RequestCodec(
@@ -135,10 +140,9 @@ class Scheduler(BaseScheduler):
         try:
             self._completion.engine.check()
         except UnknownScrapy as error:
-            logger.error("%s", error)
-            raise CloseSpider("unknown_scrapy") from None
-        if not self._tasks:
-            return
+            self._give_up("unknown_scrapy", str(error))
+        if self._hindrance:
+            raise CloseSpider(self._hindrance)
         intake = Intake(
             spider,
             self._frontier,

@@ -220,7 +220,8 @@ class Worker:
         now = self._clock()
         self._counts = reply.counts
         self.poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
-        due_s = self.poll_s if reply.due_ms is None else min(reply.due_ms / 1000, self.poll_s)
+        # A host that is due already and was not leased is left to workers that have less.
+        due_s = min(reply.due_ms / 1000, self.poll_s) if reply.due_ms else self.poll_s
         self._ask_at = now if len(reply.leases) >= batch.want else now + due_s
         self._entered += len(batch.found)
         self._settle_waiting()

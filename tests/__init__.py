@@ -1,0 +1,1 @@
+"""Tests against real servers: unit, contract (the frontier), integration (Scrapy), chaos."""

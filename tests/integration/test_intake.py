@@ -1,0 +1,240 @@
+"""Start URLs pushed to Redis are crawled; bad ones are set aside and stop no worker."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from deploy.local.practice_site import PracticeSite
+from tests.helpers import RunningSpider, run_spider, start_spider, wait_until
+
+LEAF = "/traps/leaf/"
+
+
+@pytest.fixture
+def site(practice_site: PracticeSite) -> str:
+    """The practice site without a slash at its end."""
+    return practice_site.url.rstrip("/")
+
+
+@pytest.fixture
+def options(redis_url: str, tmp_path: Path, crawl_name: str) -> dict[str, Any]:
+    """What every run of these spiders needs; `items.jsonl` is where their items go."""
+    return {
+        "folder": tmp_path,
+        "arguments": {"crawl": crawl_name},
+        "settings": {
+            "SPIDER_MODULES": "tests.integration.spiders",
+            "ITEM_PIPELINES": "{}",
+            "FEEDS": json.dumps({str(tmp_path / "items.jsonl"): {"format": "jsonlines"}}),
+        },
+        "env": {"REDIS_URL": redis_url},
+    }
+
+
+@pytest.fixture
+def key(crawl_name: str) -> str:
+    """The list that feeds the crawl."""
+    return f"{crawl_name}:start_urls"
+
+
+def items(folder: Path) -> list[dict[str, Any]]:
+    """What the spider found, by URL."""
+    lines = (folder / "items.jsonl").read_text().splitlines()
+    return sorted(map(json.loads, lines), key=lambda item: item["url"])
+
+
+@contextmanager
+def waiting(spider: str, options: dict[str, Any]) -> Iterator[RunningSpider]:
+    """The spider, once it waits for URLs."""
+    options["settings"]["MAX_IDLE_TIME_BEFORE_CLOSE"] = 0
+    with start_spider(spider, **options) as running:
+        wait_until(lambda: "Reading start URLs from" in running.log_text)
+        yield running
+
+
+@pytest.mark.parametrize("push", ["lpush", "rpush", "sadd", "zadd"])
+@pytest.mark.parametrize("spider", ["fed", "plain"])
+def test_urls_are_taken_from_a_list_a_set_and_a_sorted_set(
+    push: str, spider: str, site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given URLs pushed before a worker starts
+    urls = [f"{site}{LEAF}{i}" for i in range(5)]
+    if push == "zadd":
+        redis_client.zadd(key, {url: i for i, url in enumerate(urls)})
+    else:
+        getattr(redis_client, push)(key, *urls)
+
+    # When it runs
+    ended = run_spider(spider, **options)
+
+    # Then it crawls them all and ends, and nothing is left in Redis of them
+    assert "Spider closed (finished)" in ended.log
+    assert [item["url"] for item in items(options["folder"])] == urls
+    assert not redis_client.exists(key, f"{{{key}}}:claimed:{options['arguments']['crawl']}")
+
+
+def test_a_waiting_worker_fetches_a_pushed_url_within_a_fifth_of_a_second(
+    practice_site: PracticeSite, site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given a worker that waits, and the URLs of this test alone
+    urls = [f"{site}{LEAF}{key}-{i}" for i in range(10)]
+    delays_s = []
+    with waiting("plain", options):
+        for i, url in enumerate(urls):
+            # When one is pushed
+            pushed = time.monotonic()
+            redis_client.lpush(key, url)
+
+            # Then it is soon in the spider's hands
+            wait_until(lambda n=i + 1: redis_client.hget(f"{{{key[:-11]}}}:meta", "done") == b"%d" % n)
+            delays_s.append(time.monotonic() - pushed)
+    # A median, for a test's machine may be busy; fetching and completing the page are included.
+    assert sorted(delays_s)[5] < 0.2, delays_s
+
+
+def test_scrapy_redis_messages_make_the_requests_that_they_always_made(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given scrapy-redis' messages: a method, meta, and further fields as form data
+    redis_client.rpush(
+        key,
+        json.dumps({"url": f"{site}{LEAF}a", "meta": {"job": 7}}),
+        json.dumps({"url": f"{site}{LEAF}b", "method": "POST", "q": "x"}),
+        json.dumps({"url": f"{site}{LEAF}c", "q": "x"}),
+    )
+
+    # When a spider of its classes reads them
+    run_spider("fed", **options)
+
+    # Then each is requested so
+    assert items(options["folder"]) == [
+        {"url": f"{site}{LEAF}a", "method": "GET", "body": "", "job": 7},
+        {"url": f"{site}{LEAF}b", "method": "POST", "body": "q=x", "job": None},
+        {"url": f"{site}{LEAF}c?q=x", "method": "GET", "body": "", "job": None},
+    ]
+
+
+def test_a_message_may_set_all_that_a_request_has(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given a message for a spider that knows nothing of scrapy-redis
+    message = {
+        "url": f"{site}{LEAF}a",
+        "method": "PUT",
+        "body": "text",
+        "headers": {"X-A": "1"},
+        "priority": 3,
+        "meta": {"job": 1},
+        "callback": "parse",
+    }
+    redis_client.lpush(key, json.dumps(message))
+
+    # When it reads it
+    run_spider("plain", **options)
+
+    # Then the request is so
+    assert items(options["folder"]) == [
+        {"url": f"{site}{LEAF}a", "method": "PUT", "body": "text", "job": 1}
+    ]
+
+
+def test_a_make_request_from_data_of_the_spiders_own_is_called(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis, crawl_name: str
+) -> None:
+    # Given a spider that makes its requests by itself, an entry for it, and one on which it fails
+    redis_client.rpush(key, "no json", json.dumps({"urls": [f"{site}{LEAF}a", f"{site}{LEAF}b"]}))
+
+    # When it runs
+    run_spider("own", **options)
+
+    # Then the one is crawled and the other set aside with the error
+    assert [item["url"] for item in items(options["folder"])] == [f"{site}{LEAF}a", f"{site}{LEAF}b"]
+    [(_, letter)] = redis_client.xrange(f"{{{crawl_name}}}:dead")
+    assert letter[b"reason"].startswith(b"make_request_from_data: JSONDecodeError")
+
+
+def test_rules_of_a_redis_crawl_spider_are_followed(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given scrapy-redis' spider with rules
+    redis_client.lpush(key, f"{site}/")
+
+    # When it runs
+    run_spider("fed-crawl", **options)
+
+    # Then it finds the pages that its rules lead to
+    assert {f"{site}/page/{n}/" for n in range(2, 11)} <= {i["url"] for i in items(options["folder"])}
+
+
+BAD = {
+    b"no-scheme.example/path": b"does not start with http",
+    b"file:///etc/passwd": b"does not start with http",
+    b"http://": b"does not start with http",
+    b"http://[bad": b"is not a URL",
+    b"\xff\xfe\xfa": b"it is not utf-8",
+    b'{"url": "http://x.example/"': b"starts like JSON and is none",
+    b'{"meta": {}}': b'has no "url"',
+    b'{"url": "http://x.example/", "colour": 1}': b"unknown field 'colour'",
+    b'{"url": "http://x.example/", "priority": "high"}': b"must be a whole number",
+    b'{"url": "http://x.example/", "callback": "__init__"}': b"no callback '__init__'",
+    b'{"url": 7}': b"'url' must be a string",
+    b"http://x.example/" + b"x" * 1_000_000: b"it is 1,000,017 bytes long",
+    b"": b"does not start with http",
+}
+
+
+def test_bad_entries_become_dead_letters_and_stop_no_worker(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis, crawl_name: str
+) -> None:
+    # Given bad entries of every kind before and between good ones
+    redis_client.rpush(key, f"{site}{LEAF}a", *BAD, f"{site}{LEAF}b")
+
+    # When a worker reads them
+    ended = run_spider("plain", **options)
+
+    # Then it crawls the good ones, ends, and each bad one is set aside with its reason
+    assert "Spider closed (finished)" in ended.log
+    assert "Traceback" not in ended.log
+    assert [item["url"] for item in items(options["folder"])] == [f"{site}{LEAF}a", f"{site}{LEAF}b"]
+    letters = [letter for _, letter in redis_client.xrange(f"{{{crawl_name}}}:dead")]
+    for (entry, reason), letter in zip(BAD.items(), letters, strict=True):
+        assert letter[b"payload"] == entry[:500]
+        assert reason in letter[b"reason"]
+        assert letter[b"host"] == key.encode()
+
+
+def test_a_key_that_holds_something_else_is_named_and_stops_no_worker(
+    key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given a plain string where the list should be
+    redis_client.set(key, "http://x.example/")
+
+    # When a worker starts
+    ended = run_spider("plain", **options)
+
+    # Then it says so, leaves it alone, and ends
+    assert f"the key '{key}' holds a string; push start URLs to a list" in ended.log
+    assert redis_client.get(key) == b"http://x.example/"
+    assert "Spider closed (finished)" in ended.log
+
+
+def test_entries_of_a_worker_that_died_are_taken_again(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis, crawl_name: str
+) -> None:
+    # Given an entry that some worker claimed long ago, and never released
+    redis_client.hset(f"{{{key}}}:claims:{crawl_name}", mapping={"last": 1, "1": f"{site}{LEAF}a"})
+    redis_client.zadd(f"{{{key}}}:claimed:{crawl_name}", {"1": 1})
+
+    # When another runs
+    run_spider("plain", **options)
+
+    # Then it is crawled
+    assert [item["url"] for item in items(options["folder"])] == [f"{site}{LEAF}a"]
