@@ -1,4 +1,4 @@
-"""Packs the crawler into the egg that Scrapyd runs; the Lua scripts of the frontier travel as package data."""
+"""Packs the crawler into the egg that Scrapyd runs, the Lua scripts of the frontier as package data."""
 
 from setuptools import find_packages, setup
 

@@ -132,7 +132,7 @@ def _kind(value: Any) -> str:
 
 def collection_of(item: Any) -> str:
     """The MongoDB collection of `item`."""
-    declared = _declared(type(item), "collection")
+    declared = _declared(item.__class__, "collection")
     if isinstance(declared, str):
         return declared
     if isinstance(item, dict):
@@ -155,7 +155,7 @@ def document_of(item: Any) -> dict[str, Any]:
         raise BadItem(f"{type(item).__name__} contains itself or is nested too deep") from None
     if "_id" in document:
         return document
-    identity = _declared(type(item), "identity")
+    identity = _declared(item.__class__, "identity")
     basis = _identifying(item, document, identity) if identity else document
     try:
         return {"_id": digest(basis), **document}

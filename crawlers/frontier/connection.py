@@ -74,7 +74,8 @@ def connect(settings: Mapping[str, Any]) -> Client:
     try:
         client = _client(url, params)
         if isinstance(client, Redis):
-            client.connection_pool.make_connection()  # rejects what it doesn't know; connects later
+            # Rejects what it doesn't know; it does not connect.
+            client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
     except TypeError as error:
         raise BadConnection(f"REDIS_PARAMS, or what follows ? in REDIS_URL, can't be used: {error}") from None
     except (ValueError, RedisError):  # whose texts may show a part of the password

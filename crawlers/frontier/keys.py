@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from .exceptions import BadCrawlName
+from .exceptions import BadCrawlName, BadStartUrls
 
 _CRAWL_NAME = re.compile(r"[^\s{}]{1,100}")
 
@@ -37,8 +37,11 @@ def dead(crawl: str) -> str:
 def claims(start_urls: str, crawl: str) -> tuple[str, str]:
     """The hash and the sorted set in which `crawl` remembers what it took off the list `start_urls`.
 
-    They share that list's node of a Redis Cluster: the whole of a name without braces is its tag.
+    They share that list's node of a Redis Cluster: the whole of a name without braces is its tag. Raises
+    :class:`BadStartUrls` for braces that are no tag to Redis.
     """
-    tagged = re.search(r"\{[^}]+\}", start_urls)
+    tagged = re.match(r"[^{]*\{[^}]+\}", start_urls)
+    if not start_urls or (not tagged and "}" in start_urls):
+        raise BadStartUrls(f"{start_urls!r} can't name a key of start URLs: leave out the braces")
     base = start_urls if tagged else f"{{{start_urls}}}"
     return f"{base}:claims:{crawl}", f"{base}:claimed:{crawl}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from . import keys
 from .connection import Client
@@ -44,7 +44,7 @@ async def read_status(client: Client, crawl: str) -> Status:
 
 
 async def _workers(client: Client, crawl: str, generation: int) -> list[WorkerStatus]:
-    seconds, microseconds = cast("tuple[int, int]", await client.time())
+    seconds, microseconds = await client.time()
     now_ms = seconds * 1000 + microseconds // 1000
     base = f"{{{crawl}}}:{generation}"
     workers = []

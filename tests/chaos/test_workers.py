@@ -18,7 +18,12 @@ PAGES = 1000
 
 @pytest.fixture
 def options(
-    redis_url: str, mongo_uri: str, practice_site: PracticeSite, tmp_path: Path, crawl_name: str, database: str
+    redis_url: str,
+    mongo_uri: str,
+    practice_site: PracticeSite,
+    tmp_path: Path,
+    crawl_name: str,
+    database: str,
 ) -> dict[str, Any]:
     """Workers of the `pages` spider on the practice site's graph, whose leases end after 2 s."""
     return {

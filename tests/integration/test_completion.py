@@ -54,9 +54,7 @@ WAYS = [
 
 
 @pytest.fixture
-def options(
-    redis_url: str, crawl_name: str, practice_site: PracticeSite, tmp_path: Path
-) -> dict[str, Any]:
+def options(redis_url: str, crawl_name: str, practice_site: PracticeSite, tmp_path: Path) -> dict[str, Any]:
     """What every run of the spider needs."""
     return {
         "folder": tmp_path,

@@ -19,9 +19,7 @@ PAGES = 999  # besides the start page
 
 
 @pytest.fixture
-def options(
-    redis_url: str, practice_site: PracticeSite, tmp_path: Path, crawl_name: str
-) -> dict[str, Any]:
+def options(redis_url: str, practice_site: PracticeSite, tmp_path: Path, crawl_name: str) -> dict[str, Any]:
     """What every worker needs; each writes the pages it parsed to a feed of its own."""
     feed = str(tmp_path / "items-%(time)s-%(batch_id)d.jsonl")
     return {
@@ -134,7 +132,7 @@ def test_scheduler_flush_on_start_drops_what_an_interrupted_crawl_left(
 
 
 def test_crawls_of_one_spider_under_different_names_are_apart(
-    options: dict[str, Any], redis_client: redis.Redis, crawl_name: str
+    options: dict[str, Any], crawl_name: str
 ) -> None:
     # Given a finished crawl
     run_spider("graph", **options)

@@ -82,7 +82,7 @@ def test_urls_are_taken_from_a_list_a_set_and_a_sorted_set(
 
 
 def test_a_waiting_worker_fetches_a_pushed_url_within_a_fifth_of_a_second(
-    practice_site: PracticeSite, site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis, crawl_name: str
 ) -> None:
     # Given a worker that waits, and the URLs of this test alone
     urls = [f"{site}{LEAF}{key}-{i}" for i in range(10)]
@@ -94,7 +94,7 @@ def test_a_waiting_worker_fetches_a_pushed_url_within_a_fifth_of_a_second(
             redis_client.lpush(key, url)
 
             # Then it is soon in the spider's hands
-            wait_until(lambda n=i + 1: redis_client.hget(f"{{{key[:-11]}}}:meta", "done") == b"%d" % n)
+            wait_until(lambda n=i + 1: redis_client.hget(f"{{{crawl_name}}}:meta", "done") == b"%d" % n)
             delays_s.append(time.monotonic() - pushed)
     # A median, for a test's machine may be busy; fetching and completing the page are included.
     assert sorted(delays_s)[5] < 0.2, delays_s
@@ -141,9 +141,7 @@ def test_a_message_may_set_all_that_a_request_has(
     run_spider("plain", **options)
 
     # Then the request is so
-    assert items(options["folder"]) == [
-        {"url": f"{site}{LEAF}a", "method": "PUT", "body": "text", "job": 1}
-    ]
+    assert items(options["folder"]) == [{"url": f"{site}{LEAF}a", "method": "PUT", "body": "text", "job": 1}]
 
 
 def test_a_make_request_from_data_of_the_spiders_own_is_called(

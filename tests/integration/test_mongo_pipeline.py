@@ -13,9 +13,11 @@ from typing import Any
 
 import pymongo
 import pytest
+from pymongo.errors import BulkWriteError
 from scrapy.settings import Settings
 
 from crawlers.mongo import BadMongoSetting, MongoConfig, Refused, Writer
+from crawlers.mongo.errors import is_passing
 from deploy.local.servers import MongoServer, mongo_server
 from tests.helpers import ROOT, Ended, run_spider
 
@@ -135,6 +137,7 @@ BAD_DOCUMENTS: dict[str, dict[str, Any]] = {
     "a field name with a dot": {"a.b": 1},
     "a field name that is empty": {"": 1},
     "a field of ours": {"first_seen": 1},
+    "another field of ours": {"last_seen": 1},
     "nested too deep to be stored": {"value": nested(185)},
     "nested too deep to be read": {"value": nested(250)},
     "nested too deep to be encoded": {"value": nested(5000)},
@@ -173,13 +176,49 @@ def test_an_item_that_mongodb_refuses_does_not_take_its_batch_with_it(
     assert things.find_one({"_id": "bad"}) is None
 
 
+def test_a_document_that_is_too_large_is_not_even_sent(mongo_uri: str, database: str) -> None:
+    async def scenario() -> None:
+        async with writing(mongo_uri, database) as writer:
+            with pytest.raises(Refused, match="17000"):
+                await writer.write("things", {"_id": 1, "text": "x" * 17_000_000})
+            assert writer.counts["batches"] == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("index", "documents", "passing"),
+    [
+        ("_id", [{"_id": 1}, {"_id": 1}], True),
+        ("serial", [{"_id": 1, "serial": 7}, {"_id": 2, "serial": 7}], False),
+    ],
+)
+def test_only_a_collision_of_ids_is_tried_again(
+    database: str,
+    mongo_client: Client,
+    index: str,
+    documents: list[dict[str, Any]],
+    passing: bool,
+) -> None:
+    # Given the error that MongoDB gives for a collision in an index
+    things = mongo_client[database]["things"]
+    things.create_index("serial", unique=True, sparse=True)
+    with pytest.raises(BulkWriteError) as caught:
+        things.insert_many(documents, ordered=False)
+    (failure,) = caught.value.details["writeErrors"]
+    assert failure["keyPattern"] == {index: 1}
+
+    # Then it passes only where two workers stored the same item
+    assert is_passing(failure) == passing
+
+
 @pytest.mark.parametrize("collection", ["", "a$b", "a..b", "x" * 300])
 def test_a_document_for_a_collection_that_can_not_be_is_refused(
     mongo_uri: str, database: str, collection: str
 ) -> None:
     async def scenario() -> None:
         async with writing(mongo_uri, database) as writer:
-            with pytest.raises(Refused, match="(?i)collection|namespace"):
+            with pytest.raises(Refused, match=r"(?i)collection|namespace"):
                 await writer.write(collection, {"_id": 1})
 
     asyncio.run(scenario())
@@ -270,13 +309,14 @@ def test_an_outage_loses_nothing_doubles_nothing_and_is_told_in_two_lines(
 def test_a_wrong_password_is_named_without_being_told_and_waits_until_it_is_right(
     server: MongoServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    uri = server.uri.replace("://", f"://writer:{PASSWORD}@") + "&authSource=admin"
+    uri = server.uri.replace("://", f"://writer:{PASSWORD}@")
+    uri += "&authSource=admin&heartbeatFrequencyMS=3000"
 
     async def scenario(client: Client) -> None:
         async with writing(uri, "crawlers", MONGO_TIMEOUT_S=1) as writer:
             # Given a write for which MongoDB knows no such user
             write = asyncio.create_task(writer.write("things", {"_id": 1}))
-            await until(lambda: caplog.records)
+            await until(lambda: writer.counts["retries"] >= 3)
 
             # When the user is made
             roles = [{"role": "readWrite", "db": "crawlers"}]
@@ -288,7 +328,10 @@ def test_a_wrong_password_is_named_without_being_told_and_waits_until_it_is_righ
     with pymongo.MongoClient[dict[str, Any]](server.uri) as client:
         asyncio.run(scenario(client))
         assert client["crawlers"]["things"].count_documents({}) == 1
-    assert "Check the user, the password and authSource in MONGO_URI" in caplog.text
+    began, ended = (record.getMessage() for record in caplog.records)
+    assert "Authentication failed" in began
+    assert "Check the user, the password and authSource in MONGO_URI" in began
+    assert "again" in ended
     assert PASSWORD not in caplog.text
 
 
@@ -297,6 +340,7 @@ def test_a_wrong_password_is_named_without_being_told_and_waits_until_it_is_righ
     [
         ({"MONGO_URI": f"mongodb://me:{PASSWORD}:x@db/"}, "MONGO_URI mongodb://***@db/ can't be"),
         ({"MONGO_URI": f"mongodb://me:{PASSWORD}/x@db/y"}, "MONGO_URI mongodb://***@db/y can't"),
+        ({"MONGO_URI": f"mongodb://me:x/{PASSWORD}@db/y"}, "MONGO_URI mongodb://***@db/y can't"),
         ({"MONGO_URI": f"mongodb://me:{PASSWORD}"}, "MONGO_URI can't be used"),
         ({"MONGO_URI": f"http://me:{PASSWORD}@db"}, "must begin with 'mongodb://'"),
         ({"MONGO_URI": ""}, "MONGO_URI can't be used"),

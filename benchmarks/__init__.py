@@ -1,0 +1,1 @@
+"""`python -m benchmarks.NAME` prints a table and writes .data/benchmarks/NAME.json."""

@@ -1,0 +1,61 @@
+"""Who is compared: Scrapy's own scheduler in memory, stock scrapy-redis, and this project's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PROJECT = "crawlers.settings"
+SCRAPY = "benchmarks.scrapy_defaults"
+
+Settings = Mapping[str, object]
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A scheduler and what belongs to it: `base` is a settings module, `settings` go on top."""
+
+    name: str
+    base: str
+    settings: Settings
+
+    def arguments(self, settings: Settings) -> list[str]:
+        """Its settings and the benchmark's own as arguments of a `scrapy` command."""
+        together = {**self.settings, **settings}
+        return [word for name, value in together.items() for word in ("-s", f"{name}={value}")]
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The whole environment of its workers."""
+        return {**os.environ, "SCRAPY_SETTINGS_MODULE": self.base}
+
+
+_MEMORY: Settings = {
+    "SCHEDULER": "scrapy.core.scheduler.Scheduler",
+    "DUPEFILTER_CLASS": "scrapy.dupefilters.RFPDupeFilter",
+    "DOWNLOADER": "scrapy.core.downloader.Downloader",
+}
+_STOCK: Settings = {
+    "SCHEDULER": "scrapy_redis.scheduler.Scheduler",
+    "DUPEFILTER_CLASS": "scrapy_redis.dupefilter.RFPDupeFilter",
+    "DOWNLOADER": "scrapy.core.downloader.Downloader",
+    "SCHEDULER_PERSIST": True,
+}
+
+OURS = Contender("this project", PROJECT, {})
+MEMORY = Contender("Scrapy, in memory", SCRAPY, _MEMORY)
+STOCK = Contender("stock scrapy-redis", SCRAPY, _STOCK)
+MEMORY_WITH_OUR_SETTINGS = Contender(MEMORY.name, PROJECT, _MEMORY)
+STOCK_WITH_OUR_SETTINGS = Contender(STOCK.name, PROJECT, _STOCK)
+
+AT_FULL_SPEED: Settings = {
+    "CONCURRENT_REQUESTS": 32,
+    "CONCURRENT_REQUESTS_PER_DOMAIN": 32,
+    "DOWNLOAD_DELAY": 0,
+    "AUTOTHROTTLE_ENABLED": False,
+    "ROBOTSTXT_OBEY": False,
+    "TELNETCONSOLE_ENABLED": False,
+    "LOG_LEVEL": "INFO",
+}
+"""What all contenders crawl with, whatever their settings say."""

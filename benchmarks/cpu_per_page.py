@@ -1,0 +1,124 @@
+"""Pages per CPU second of a worker: in memory, stock scrapy-redis, this project.
+
+python -m benchmarks.cpu_per_page [--pages 3000] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.contenders import (
+    MEMORY,
+    MEMORY_WITH_OUR_SETTINGS,
+    OURS,
+    STOCK,
+    STOCK_WITH_OUR_SETTINGS,
+    Contender,
+)
+from benchmarks.graph_crawl import Bench, bench, graph
+from benchmarks.harness import report, run, spread
+from deploy.local.practice_site import PracticeSite
+
+NAME = "cpu_per_page"
+START_UP_PAGES = 20
+"""A crawl of so few pages is what a start costs; it is subtracted."""
+
+SAME_SETTINGS = (MEMORY_WITH_OUR_SETTINGS, STOCK_WITH_OUR_SETTINGS, OURS)
+AS_SHIPPED = (MEMORY, STOCK, OURS)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a page costs beyond the start: CPU of the worker and of Redis, in milliseconds."""
+
+    worker_ms: float
+    redis_ms: float
+
+    @property
+    def pages_per_cpu_s(self) -> float:
+        """Pages in a second of the worker's CPU."""
+        return 1000 / self.worker_ms
+
+
+Costs = dict[Contender, list[Cost]]
+
+
+def measure(at: Bench, contender: Contender, few: PracticeSite, many: PracticeSite, pages: int) -> Cost:
+    """One crawl of START_UP_PAGES pages and one of `pages`; what the difference cost per page."""
+    start = at.crawl(contender, few, START_UP_PAGES)
+    whole = at.crawl(contender, many, pages)
+    more = pages - START_UP_PAGES
+    return Cost(
+        worker_ms=1000 * (whole.cpu_s - start.cpu_s) / more,
+        redis_ms=1000 * (whole.redis_cpu_s - start.redis_cpu_s) / more,
+    )
+
+
+def table(title: str, contenders: Sequence[Contender], costs: Costs) -> Table:
+    """Medians and ranges over the rounds, and how the first contenders compare with the last."""
+    shown = Table(title=title)
+    for heading in ("scheduler", "pages / CPU s", "worker ms / page", "Redis ms / page", "ours is"):
+        shown.add_column(heading, justify="left" if heading == "scheduler" else "right")
+    ours = rate(costs[OURS])
+    for contender in contenders:
+        cost = costs[contender]
+        shown.add_row(
+            contender.name,
+            spread([each.pages_per_cpu_s for each in cost], digits=0),
+            spread([each.worker_ms for each in cost], digits=2),
+            spread([each.redis_ms for each in cost], digits=3),
+            "" if contender is OURS else f"{ours / rate(cost):.2f} x",
+        )
+    return shown
+
+
+def rate(cost: Sequence[Cost]) -> float:
+    """The median of pages per CPU second."""
+    return statistics.median(each.pages_per_cpu_s for each in cost)
+
+
+def figures(contenders: Sequence[Contender], costs: Costs) -> dict[str, object]:
+    """The same as plain data, every round of it."""
+    return {
+        contender.name: {
+            "pages_per_cpu_s": rate(costs[contender]),
+            "ours_is": rate(costs[OURS]) / rate(costs[contender]),
+            "rounds": [asdict(cost) for cost in costs[contender]],
+        }
+        for contender in contenders
+    }
+
+
+def main() -> None:
+    """Measure all contenders in turn, as often as asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cpu_per_page", description=__doc__)
+    parser.add_argument("--pages", type=int, default=3000, help="pages of a crawl")
+    parser.add_argument("--rounds", type=int, default=3, help="crawls of each contender")
+    options = parser.parse_args()
+    costs: Costs = {contender: [] for contender in (*SAME_SETTINGS, *AS_SHIPPED)}
+    with bench() as at, graph(START_UP_PAGES) as few, graph(options.pages) as many:
+        for _ in track(range(options.rounds), "Rounds"):
+            for contender, measured in costs.items():
+                measured.append(measure(at, contender, few, many, options.pages))
+    report(
+        NAME,
+        [
+            table("Each with this project's settings", SAME_SETTINGS, costs),
+            table("Each as it ships", AS_SHIPPED, costs),
+        ],
+        {
+            "pages": options.pages,
+            "same_settings": figures(SAME_SETTINGS, costs),
+            "as_shipped": figures(AS_SHIPPED, costs),
+        },
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,238 @@
+"""Real pages, two workers, one of them killed: what is lost?
+
+    python -m benchmarks.lost_pages [--root FOLDER] [--runs 1] [--only ours|stock]
+
+The pages are Python's own documentation (Debian's package python3-doc) unless a folder is named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pymongo
+import redis
+from rich.table import Table
+
+from benchmarks.contenders import AT_FULL_SPEED, OURS, STOCK, Contender
+from benchmarks.folder_site import FolderSite, Page, expected_pages, folder_site, page_of
+from benchmarks.harness import BenchmarkError, Worker, report, run, wait_until
+from crawlers.frontier import Frontier, Status, connect
+from deploy.local.servers import MongoServer, RedisServer, mongo_server, redis_server
+
+NAME = "lost_pages"
+ROOTS = (Path("/usr/share/doc/python3-doc/html"), Path("/usr/share/doc/python3.11/html"))
+CRAWL = "pages"
+DATABASE = "lost_pages"
+WORKERS = 2
+KILL_AT = 0.4
+"""The share of the pages that were fetched when a worker is killed."""
+
+_STOCK_IDLE_S = 10
+_CRAWL_S = 1800
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a crawl went, in pages; `takeover_s` is None where nobody takes leases over."""
+
+    contender: str
+    expected: int
+    stored: int
+    missing: int
+    twice: int
+    beside: int
+    refetched_percent: float
+    crawl_s: float
+    takeover_s: float | None
+    lost: list[str]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The site, the servers and the folder of one crawl, and the pages it must find."""
+
+    site: FolderSite
+    redis: RedisServer
+    mongo: MongoServer
+    folder: Path
+    expected: frozenset[Page]
+
+
+@contextmanager
+def bench(root: Path, expected: frozenset[Page]) -> Iterator[Bench]:
+    """Everything that one crawl needs, made for it alone."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
+        site = stack.enter_context(folder_site(root))
+        redis_at = stack.enter_context(redis_server(folder / "redis"))
+        mongo_at = stack.enter_context(mongo_server(folder / "mongo"))
+        yield Bench(site, redis_at, mongo_at, folder, expected)
+
+
+def start(
+    at: Bench, contender: Contender, command: Sequence[str], settings: Mapping[str, object]
+) -> list[Worker]:
+    """The workers, each with a name of its own in the site's log."""
+    return [
+        Worker(
+            [*command, *contender.arguments({**settings, "USER_AGENT": f"worker {number}"})],
+            contender.environ,
+            at.folder / f"worker-{number}.log",
+        )
+        for number in range(WORKERS)
+    ]
+
+
+def kill_one(at: Bench, workers: Sequence[Worker]) -> float:
+    """Kill the last worker when KILL_AT of the pages were fetched; the moment of it."""
+    wait_until(
+        lambda: len(at.site.fetched()) >= KILL_AT * len(at.expected),
+        _CRAWL_S,
+        workers[0].complaint,
+    )
+    workers[-1].kill()
+    killed_s = time.perf_counter()
+    if len({visit.agent for visit in at.site.log}) < WORKERS:
+        raise BenchmarkError("A worker was killed before it fetched a page: take a larger --root.")
+    return killed_s
+
+
+def crawl_ours(at: Bench) -> tuple[list[Page], float | None]:
+    """Crawl with this project until the fleet has finished; the stored pages and the takeover."""
+    settings = {
+        **AT_FULL_SPEED,
+        # A host's limit is the fleet's here and a worker's in stock: CONCURRENT_REQUESTS alone
+        # lets both have as many requests open.
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 0,
+        "REDIS_URL": at.redis.url,
+        "MONGO_URI": at.mongo.uri,
+        "MONGO_DATABASE": DATABASE,
+    }
+    command = ["crawl", "pages", "-a", f"url={at.site.url}"]
+    with ExitStack() as stack:
+        workers = [stack.enter_context(w) for w in start(at, OURS, command, settings)]
+        killed_s = kill_one(at, workers)
+        wait_until(lambda: len(status(at).workers) < WORKERS, _CRAWL_S, workers[0].complaint)
+        takeover_s = time.perf_counter() - killed_s
+        workers[0].finish(_CRAWL_S)
+    with pymongo.MongoClient[dict[str, str]](at.mongo.uri) as client:
+        stored = [page_of(page["url"]) for page in client[DATABASE]["pages"].find()]
+    return stored, takeover_s
+
+
+def status(at: Bench) -> Status:
+    """What the frontier says of the crawl."""
+
+    async def ask() -> Status:
+        async with connect({"REDIS_URL": at.redis.url}) as client:
+            return await Frontier(client, CRAWL).status()
+
+    return asyncio.run(ask())
+
+
+def crawl_stock(at: Bench) -> tuple[list[Page], float | None]:
+    """Crawl with stock scrapy-redis until its survivor has had nothing to do for 10 s.
+
+    A page counts as stored once its callback is called: more than any pipeline would keep.
+    """
+    crawled = at.folder / "crawled.txt"
+    settings = {**AT_FULL_SPEED, "REDIS_URL": at.redis.url}
+    command = ["runspider", "benchmarks/spiders/stock_pages.py", "-a", f"crawled={crawled}"]
+    with ExitStack() as stack:
+        client = stack.enter_context(redis.Redis.from_url(at.redis.url))
+        workers = [stack.enter_context(w) for w in start(at, STOCK, command, settings)]
+        for worker in workers:
+            wait_until(lambda: "Spider opened" in worker.output(), 60, worker.complaint)  # noqa: B023
+        client.lpush("stock_pages:start_urls", at.site.url)
+        kill_one(at, workers)
+        wait_until(
+            lambda: client.zcard("stock_pages:requests") == 0 and idle_s(at) > _STOCK_IDLE_S,
+            _CRAWL_S,
+            workers[0].complaint,
+        )
+        workers[0].stop()
+    # The killed worker and the survivor may each have crawled a page; stock makes no promise there.
+    return list({page_of(url) for url in crawled.read_text().splitlines()}), None
+
+
+def idle_s(at: Bench) -> float:
+    """Seconds since the site was last asked for anything."""
+    return time.perf_counter() - at.site.log[-1].at_s
+
+
+CRAWLS: dict[str, tuple[Contender, Callable[[Bench], tuple[list[Page], float | None]]]] = {
+    "stock": (STOCK, crawl_stock),
+    "ours": (OURS, crawl_ours),
+}
+
+
+def measure(name: str, root: Path, expected: frozenset[Page]) -> Outcome:
+    """One crawl with a kill in its midst, held against what must be found."""
+    contender, crawl = CRAWLS[name]
+    with bench(root, expected) as at:
+        stored, takeover_s = crawl(at)
+        visits = at.site.log
+    times = Counter(stored)
+    distinct = {visit.page for visit in visits}
+    lost = expected - times.keys()
+    return Outcome(
+        contender=contender.name,
+        expected=len(expected),
+        stored=len(stored),
+        missing=len(lost),
+        twice=sum(number - 1 for number in times.values()),
+        beside=len(times.keys() - expected),
+        refetched_percent=100 * (len(visits) - len(distinct)) / len(distinct),
+        crawl_s=visits[-1].at_s - visits[0].at_s,
+        takeover_s=takeover_s,
+        lost=sorted(path for path, _ in lost),
+    )
+
+
+def table(outcomes: Sequence[Outcome]) -> Table:
+    """A line for each crawl."""
+    shown = Table(title=f"Pages of a real site, {WORKERS} workers, one killed in the middle")
+    headings = ("expected", "stored", "missing", "twice", "beside", "refetched")
+    shown.add_column("crawled by")
+    for heading in (*headings, "crawl s", "takeover s"):
+        shown.add_column(heading, justify="right")
+    for one in outcomes:
+        counts = (one.expected, one.stored, one.missing, one.twice, one.beside)
+        takeover = "never" if one.takeover_s is None else f"{one.takeover_s:.1f}"
+        shares = (f"{one.refetched_percent:.1f} %", f"{one.crawl_s:.1f}", takeover)
+        shown.add_row(one.contender, *map(str, counts), *shares)
+    return shown
+
+
+def root_of(named: Path | None) -> Path:
+    """The folder to crawl."""
+    for root in [named] if named else ROOTS:
+        if root.is_dir():
+            return root.resolve()
+    raise BenchmarkError(f"{named or ROOTS[0]} is no folder: install python3-doc, or name a --root.")
+
+
+def main() -> None:
+    """Crawl with both contenders, as often as asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lost_pages", description=__doc__)
+    parser.add_argument("--root", type=Path, help="a folder of HTML pages with an index.html")
+    parser.add_argument("--runs", type=int, default=1, help="crawls of each contender")
+    parser.add_argument("--only", choices=CRAWLS, help="leave the other one out")
+    options = parser.parse_args()
+    root = root_of(options.root)
+    expected = frozenset(expected_pages(root))
+    names = [options.only] if options.only else list(CRAWLS)
+    outcomes = [measure(name, root, expected) for _ in range(options.runs) for name in names]
+    report(NAME, [table(outcomes)], {"root": str(root), "crawls": list(map(asdict, outcomes))})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""A settings module that sets nothing: Scrapy as it ships."""

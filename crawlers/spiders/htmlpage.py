@@ -1,0 +1,148 @@
+"""A fetched page as HTML: its links, its title, its text, whatever state it is in.
+
+Each function takes what the web holds and raises nothing: undeclared or unknown encodings, UTF-16,
+markup that no rule allows, addresses that are none. Parsing is most of a page's cost, so a page is
+parsed once and its links are collected in one walk.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+from lxml import etree  # type: ignore[import-untyped]  # it ships no types
+from lxml.html import HTMLParser, document_fromstring  # type: ignore[import-untyped]
+from scrapy.http import HtmlResponse
+from w3lib.url import safe_url_string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lxml.html import HtmlElement
+    from scrapy.http import Response
+
+_PARSER = HTMLParser(encoding="utf-8", huge_tree=True)
+
+# libxml2 2.14 stops at </html>, and browsers go on. A name that means nothing takes its place. Only
+# the name is replaced: looking for the closing > would take quadratic time on a hostile page.
+_HTML_END = re.compile(r"</[hH][tT][mM][lL](?=[\s/>])")
+
+_VISIBLE_TEXT = etree.XPath(
+    "//text()[not(parent::script or parent::style or parent::title or parent::template)]",
+    smart_strings=False,
+)
+
+# Most links of most sites: nothing to resolve, to encode or to refuse, so a tenth of the work.
+_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?(?:\?[A-Za-z0-9_.~=&-]+)?")
+
+_WHITESPACE = " \t\n\r\f"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+class HtmlPage:
+    """What a response holds where it is HTML; where it is not, there are no links, title and text.
+
+    Elements nested deeper than libxml2's 2,048 are cut off.
+    """
+
+    def __init__(self, response: Response) -> None:
+        self._url = response.url
+        self._encoding = "utf-8"
+        self._root = self._parse(response) if isinstance(response, HtmlResponse) else None
+
+    def _parse(self, response: HtmlResponse) -> HtmlElement | None:
+        text = _HTML_END.sub("</ignored", self._decode(response))
+        try:
+            return document_fromstring(text.encode("utf-8", "replace"), parser=_PARSER)
+        except (etree.LxmlError, ValueError):
+            return None
+
+    def _decode(self, response: HtmlResponse) -> str:
+        try:
+            text = response.text
+            encoding = response.encoding
+        except (LookupError, ValueError):
+            # Some declared encodings are Python codecs, but not of text.
+            return response.body.decode("utf-8", "replace")
+        if not encoding.lower().startswith(("utf-16", "utf-32")):
+            # As in browsers, that of the page is also that of the queries in its links.
+            self._encoding = encoding
+        return text
+
+    def title(self) -> str | None:
+        """The text of the first `<title>`, whitespace collapsed; None without one."""
+        if self._root is None:
+            return None
+        element = next(self._root.iter("title"), None)
+        return None if element is None else " ".join("".join(element.itertext()).split())
+
+    def text_length(self) -> int:
+        """The characters of the visible text, whitespace collapsed."""
+        if self._root is None:
+            return 0
+        return len(" ".join("".join(_VISIBLE_TEXT(self._root)).split()))
+
+    def links(self) -> list[str]:
+        """The distinct http and https addresses that `<a>` and `<area>` lead to, in their order.
+
+        Absolute, without fragment, as Scrapy sends them.
+        """
+        if self._root is None:
+            return []
+        base: str | None = None
+        hrefs: dict[str, None] = {}
+        for element in self._root.iter("a", "area", "base"):
+            href = element.get("href")
+            if href is None:
+                continue
+            if element.tag != "base":
+                hrefs[href] = None
+            elif base is None:
+                base = absolute(self._url, href, self._encoding)
+        return self._absolute(base or self._url, hrefs)
+
+    def _absolute(self, base: str, hrefs: Iterable[str]) -> list[str]:
+        home = origin(base)
+        urls = (
+            home + href if _PLAIN_PATH.fullmatch(href) else absolute(base, href, self._encoding)
+            for href in hrefs
+        )
+        return list(dict.fromkeys(url for url in urls if url is not None))
+
+
+def page_links(response: Response) -> list[str]:
+    """The links of `response`, as :meth:`HtmlPage.links` gives them."""
+    return HtmlPage(response).links()
+
+
+def absolute(base: str, href: str, encoding: str = "utf-8") -> str | None:
+    """Where `href` leads on a page whose base is `base`; None where that is nothing to fetch.
+
+    `encoding` is that of the page: a query is percent-encoded in it.
+    """
+    try:
+        url = urldefrag(urljoin(base, href.strip(_WHITESPACE))).url
+        url = safe_url_string(url, encoding)
+        parts = urlsplit(url)
+        return url if parts.scheme in _DEFAULT_PORTS and parts.hostname else None
+    except (ValueError, LookupError):
+        return None
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL as they stand in it: `https://example.com:8443`."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{re.split(r'[/?#]', rest, maxsplit=1)[0]}"
+
+
+def host_port(url: str) -> tuple[str, int]:
+    """The host of a URL in lower case and its port, that of the scheme where none is named.
+
+    A URL without a valid one has ("", 0).
+    """
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        return "", 0

@@ -1,0 +1,114 @@
+"""All the pages of a site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from scrapy import Request
+from scrapy.http import Response
+
+from crawlers.items import Page
+
+from .arguments import ArgumentSpider, BadArgument, number, pattern, start_urls
+from .htmlpage import HtmlPage, host_port, origin
+
+
+class PagesSpider(ArgumentSpider):
+    """One :class:`Page` for each page it fetches, whatever its status, and on to those it links to.
+
+        scrapy crawl pages -a url=https://docs.example.com/ -a deny='/archive/'
+
+    | argument | default | meaning |
+    | --- | --- | --- |
+    | `url` | none | where to start; several separated by commas or whitespace |
+    | `follow` | `host` | `host`: links to the host and port of the page itself; `none`: no links |
+    | `allow` | all | a regular expression; followed are only URLs in which it is found |
+    | `deny` | none | a regular expression; URLs in which it is found are not followed |
+    | `depth` | 0 | how many links away from a start; 0 is no limit |
+
+    URLs that are pushed bring their hosts along: a link stays on the host it was found on, and
+    nothing else needs to be known. A page that redirected to another host than was asked is kept,
+    but its links are not followed; `www.` in front and the step to https do not make it another.
+    """
+
+    name = "pages"
+    custom_settings = {  # noqa: RUF012  # as Scrapy declares it
+        "HTTPERROR_ALLOW_ALL": True,
+        # Scrapy drops links of more than 2,083 characters; servers take 8,000 (RFC 9110, 4.1).
+        "URLLENGTH_LIMIT": 8000,
+    }
+
+    def __init__(
+        self,
+        url: str = "",
+        follow: str = "host",
+        allow: str = "",
+        deny: str = "",
+        depth: str = "0",
+        **kwargs: Any,
+    ) -> None:
+        """Raises :class:`BadArgument`."""
+        super().__init__(**kwargs)
+        if follow not in ("host", "none"):
+            raise BadArgument(f"-a follow={follow}: it must be host or none")
+        self.start_urls = start_urls(url)
+        self._follow = follow == "host"
+        self._allow = pattern("allow", allow)
+        self._deny = pattern("deny", deny)
+        self._depth = number("depth", depth)
+
+    def parse(self, response: Response) -> Iterator[Page | Request]:
+        """The page, then the pages it leads to."""
+        html = HtmlPage(response)
+        links = html.links()
+        yield Page(
+            url=response.url,
+            status=response.status,
+            title=html.title(),
+            text_length=html.text_length(),
+            links=len(links),
+            content_type=_content_type(response),
+            fetched_at=datetime.now(UTC),
+            depth=response.meta.get("depth", 0),
+            referrer=_referrer(response),
+        )
+        if self._goes_on_from(response):
+            home, host = f"{origin(response.url)}/", host_port(response.url)
+            for link in links:
+                here = link.startswith(home) or host_port(link) == host
+                if here and self._wants(link):
+                    # response.follow would encode the request's headers as the page is encoded:
+                    # those of a link on a UTF-16 page are garbage that no server takes.
+                    yield Request(link, callback=self.parse)
+
+    def _goes_on_from(self, response: Response) -> bool:
+        if not self._follow or response.status >= 400:
+            return False
+        if self._depth and response.meta.get("depth", 0) >= self._depth:
+            return False
+        asked = response.meta.get("redirect_urls", [response.url])[0]
+        return _site(asked) == _site(response.url)
+
+    def _wants(self, url: str) -> bool:
+        if self._allow and not self._allow.search(url):
+            return False
+        return not (self._deny and self._deny.search(url))
+
+
+def _site(url: str) -> tuple[str, int]:
+    """The host and port, with all that usually redirects to one another made equal."""
+    host, port = host_port(url)
+    return host.removeprefix("www."), 80 if port == 443 else port
+
+
+def _content_type(response: Response) -> str | None:
+    header = response.headers.get("Content-Type") or b""
+    return header.decode("latin-1").partition(";")[0].strip().lower() or None
+
+
+def _referrer(response: Response) -> str | None:
+    request = response.request
+    header = request.headers.get("Referer") if request else None
+    return header.decode("latin-1") if header else None

@@ -1,0 +1,169 @@
+"""A crawl under test: its frontier on one side, and its bare keys in Redis on the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from crawlers.frontier import Batch, Found, Frontier, Lease, Member, Reply, Terms, connect
+
+HOST = "a.example"
+LONG_MS = 3_600_000
+"""A delay or time to live that no test outlasts."""
+
+
+def link(
+    name: str, host: str = HOST, priority: int = 0, fingerprint: int | None = None
+) -> Found:
+    """A link whose payload is `name`; without a fingerprint it isn't deduplicated."""
+    return Found(fingerprint, host, priority, name.encode())
+
+
+def links(number: int, host: str = HOST, priority: int = 0) -> list[Found]:
+    """`number` links to a host, the oldest first: "0", "1", ..."""
+    return [link(str(n), host, priority) for n in range(number)]
+
+
+def names(reply: Reply | Sequence[Lease]) -> list[str]:
+    """The payloads that were leased, in order."""
+    leases = reply.leases if isinstance(reply, Reply) else reply
+    return [lease.payload.decode() for lease in leases]
+
+
+def ids(reply: Reply) -> list[int]:
+    """The leases of a reply, to be completed."""
+    return [lease.id for lease in reply.leases]
+
+
+async def want(member: Member, number: int) -> Reply:
+    """An exchange of `member` that hands in nothing."""
+    return await member.exchange(Batch(want=number))
+
+
+async def give(member: Member, found: list[Found]) -> Reply:
+    """An exchange of `member` that only hands in links."""
+    return await member.exchange(Batch(found=found))
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as it stands in its stream."""
+
+    host: str
+    priority: int
+    attempts: int
+    reason: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Recount:
+    """What the keys of a crawl hold, counted one by one."""
+
+    queued: Counter[bytes]
+    leased: Counter[bytes]
+    dead: Counter[bytes]
+    queued_of: Counter[str]
+    active_of: Counter[str]
+
+
+class Crawl:
+    """A crawl whose keys a test may look at, and bend, behind the frontier's back."""
+
+    def __init__(self, frontier: Frontier, client: redis.Redis) -> None:
+        self.frontier = frontier
+        self.redis = client
+        self.tag = f"{{{frontier.crawl}}}"
+
+    async def join(self, name: str = "worker", *, flush: bool = False, **terms: Any) -> Member:
+        """A new worker with these terms; its time to live outlasts the test."""
+        member, _ = await self.frontier.join(name, Terms(**{"ttl_ms": LONG_MS, **terms}), flush=flush)
+        return member
+
+    @property
+    def base(self) -> str:
+        """What the keys of this generation begin with."""
+        return f"{self.tag}:{int(self.redis.hget(f'{self.tag}:meta', 'generation') or 1)}"
+
+    def keys(self, pattern: str = "*") -> list[str]:
+        """The names of this crawl's keys, without its tag."""
+        found = self.redis.scan_iter(f"{self.tag}:{pattern}", count=1000)
+        return sorted({key.decode().removeprefix(f"{self.tag}:") for key in found})
+
+    def expire(self, member: Member) -> None:
+        """Lets the time of `member` run out."""
+        assert self.redis.zadd(f"{self.tag}:workers", {member.name: 1}, xx=True, ch=True) == 1
+
+    def let_delays_pass(self) -> None:
+        """Lets the next moment of every host come."""
+        ready = f"{self.base}:ready"
+        for host in self.redis.zrange(ready, 0, -1):
+            self.redis.zadd(ready, {host: 1}, xx=True)
+        for key in self.redis.scan_iter(f"{self.base}:host:*", count=1000):
+            self.redis.hset(key, "next_us", 0)
+
+    def letters(self) -> list[Letter]:
+        """The dead letters, the oldest first."""
+        letters = []
+        for _, fields in self.redis.xrange(f"{self.tag}:dead"):
+            host, priority, attempts, reason = (
+                fields[name].decode() for name in (b"host", b"priority", b"attempts", b"reason")
+            )
+            letters.append(Letter(host, int(priority), int(attempts), reason, fields[b"payload"]))
+        return letters
+
+    def state(self) -> dict[str, object]:
+        """The whole content of the crawl's keys."""
+        read = {
+            b"hash": self.redis.hgetall,
+            b"set": self.redis.smembers,
+            b"zset": lambda key: self.redis.zrange(key, 0, -1, withscores=True),
+            b"list": lambda key: self.redis.lrange(key, 0, -1),
+            b"stream": self.redis.xrange,
+        }
+        keys = (f"{self.tag}:{name}" for name in self.keys())
+        return {key: read[self.redis.type(key)](key) for key in keys}
+
+    def recount(self) -> Recount:
+        """Counts queues, leases and dead letters anew, without a look at any counter."""
+        count = Recount(Counter(), Counter(), Counter(), Counter(), Counter())
+        for key in self.redis.scan_iter(f"{self.base}:requests:*", count=1000):
+            host = key.decode().removeprefix(f"{self.base}:requests:").rpartition(":")[0]
+            for element in self.redis.lrange(key, 0, -1):
+                count.queued[element.partition(b" ")[2]] += 1
+                count.queued_of[host] += 1
+        for key in self.redis.scan_iter(f"{self.base}:leases:*", count=1000):
+            for record in self.redis.hvals(key):
+                _, host, _, _, payload = record.split(b" ", 4)
+                count.leased[payload] += 1
+                count.active_of[host.decode()] += 1
+        count.dead.update(letter.payload for letter in self.letters())
+        return count
+
+
+def open_crawl(url: str, name: str, client: redis.Redis) -> Crawl:
+    """The crawl `name` of the Redis at `url`, which `client` looks into."""
+    return Crawl(Frontier(connect({"REDIS_URL": url}), name), client)
+
+
+async def crawl_through(frontier: Frontier) -> None:
+    """A whole crawl with everything that a worker asks of a frontier, from a start URL to its end."""
+    start_urls = f"{{{frontier.crawl}}}:start_urls"
+    await frontier.client.rpush(start_urls, "start")
+    member, _ = await frontier.join("worker", Terms(ttl_ms=LONG_MS))
+    claimed = await frontier.claim(start_urls, 5, LONG_MS)
+    await give(member, [Found(n, f"{n % 3}.example", 0, claimed.entries[0]) for n in range(9)])
+    await frontier.release(start_urls, claimed.claims)
+    leased = await want(member, 20)
+    (worker,) = (await frontier.status()).workers
+    assert (worker.name, worker.leased) == (member.name, 9)
+    assert names(leased) == ["start"] * 9
+    assert (await member.exchange(Batch(done=ids(leased), idle=True))).finished
+    assert await member.leave()
+    await frontier.purge()
+    status = await frontier.status()
+    assert (status.done, status.finished, status.workers) == (9, True, [])

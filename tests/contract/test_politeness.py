@@ -1,0 +1,180 @@
+"""No host is asked more often, or by more workers at once, than it was promised."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+from crawlers.frontier import Batch, Failed, Member
+
+from .crawl import HOST, LONG_MS, Crawl, give, ids, link, links, names, want
+
+
+def _leased_ms(crawl: Crawl) -> list[int]:
+    """When, by Redis' clock, each request that is leased now was handed out."""
+    records = (
+        record for key in crawl.redis.keys(f"{crawl.base}:leases:*") for record in crawl.redis.hvals(key)
+    )
+    return sorted(int(record.split(b" ", 4)[3]) for record in records)
+
+
+async def test_two_leases_of_a_host_are_never_within_its_delay_over_all_workers(crawl: Crawl) -> None:
+    # Given three workers, and a host that is owed 15 ms
+    members = [await crawl.join(delay_ms=15, limit=0) for _ in range(3)]
+    await give(members[0], links(10))
+    taken: list[str] = []
+
+    async def take(member: Member) -> None:
+        while len(taken) < 10:
+            taken.extend(names(await want(member, 5)))
+
+    # When all of them ask as fast as they can
+    await asyncio.gather(*map(take, members))
+    # Then each request came at its time
+    moments = _leased_ms(crawl)
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert (len(moments), len(set(taken))) == (10, 10)
+    assert min(gaps) >= 15
+
+
+async def test_the_answer_says_when_the_next_host_is_due(crawl: Crawl) -> None:
+    # Given two hosts, of which one was just served and one waits since before
+    member = await crawl.join(delay_ms=LONG_MS)
+    await give(member, [*links(2), *links(3, "b.example")])
+    await want(member, 1)
+    # When nobody may be asked any more, then the first may again
+    reply = await want(member, 5)
+    nobody_due = await want(member, 5)
+    crawl.let_delays_pass()
+    due = await want(member, 0)
+    # Then the answer says so
+    assert len(reply.leases) == 1
+    assert nobody_due.leases == []
+    assert nobody_due.due_ms is not None
+    assert LONG_MS - 60_000 < nobody_due.due_ms <= LONG_MS
+    assert due.due_ms == 0
+    crawl.let_delays_pass()
+    assert len((await want(member, 5)).leases) == 2
+
+
+async def test_where_no_host_waits_no_moment_is_told(crawl: Crawl) -> None:
+    # Given one request only, which is leased
+    member = await crawl.join(delay_ms=LONG_MS)
+    await give(member, [link("page")])
+    # When more is wanted
+    await want(member, 1)
+    # Then there is no next moment
+    assert (await want(member, 1)).due_ms is None
+
+
+async def test_a_delay_survives_the_end_of_its_queue(crawl: Crawl) -> None:
+    # Given a host whose only page was just done
+    member = await crawl.join(delay_ms=LONG_MS)
+    await give(member, [link("first")])
+    await member.exchange(Batch(done=ids(await want(member, 1))))
+    # When a link to it is found
+    reply = await member.exchange(Batch(found=[link("second")], want=1))
+    # Then it waits its time, and what remembers it goes with it
+    assert reply.leases == []
+    assert reply.due_ms is not None
+    assert reply.due_ms > LONG_MS - 60_000
+    crawl.let_delays_pass()
+    assert names(await want(member, 1)) == ["second"]
+
+
+async def test_what_remembers_the_delay_of_an_idle_host_goes_with_it(crawl: Crawl) -> None:
+    # Given two hosts whose only pages are done, one of them with a delay
+    member = await crawl.join(policy={"slow.example": (LONG_MS, 0)})
+    await give(member, [link("1", "slow.example"), link("2", "fast.example")])
+    # When both queues are empty
+    await member.exchange(Batch(done=ids(await want(member, 2))))
+    # Then the delay is kept for as long as it lasts, and nothing else
+    assert [key for key in crawl.keys() if ":host:" in key] == ["1:host:slow.example"]
+    assert LONG_MS - 60_000 < crawl.redis.pttl(f"{crawl.base}:host:slow.example") <= LONG_MS
+
+
+async def test_a_failed_page_waits_for_its_host_as_any_other(crawl: Crawl) -> None:
+    # Given a page under way on a host with a delay
+    member = await crawl.join(delay_ms=LONG_MS)
+    await give(member, [link("page")])
+    lease = (await want(member, 1)).leases[0]
+    # When it fails and more is wanted in the same exchange
+    reply = await member.exchange(Batch(failed=[Failed(lease.id, "broken")], want=1))
+    # Then it is not tried at once
+    assert (reply.leases, reply.counts.queued) == ([], 1)
+
+
+async def test_a_delay_holds_back_its_own_host_only(crawl: Crawl) -> None:
+    # Given a slow host with many requests and one that has no delay
+    member = await crawl.join(policy={"slow.example": (LONG_MS, 0)}, limit=0)
+    await give(member, [*links(50, "slow.example"), *links(3, "fast.example")])
+    # When ten are wanted
+    leased = [lease.host for lease in (await want(member, 10)).leases]
+    # Then the slow one gives one, the other all
+    assert sorted(leased) == ["fast.example"] * 3 + ["slow.example"]
+
+
+async def test_zero_means_no_delay_and_no_limit(crawl: Crawl) -> None:
+    # Given a worker without delay and limit
+    member = await crawl.join(delay_ms=0, limit=0)
+    await give(member, links(500))
+    # When more is wanted than any site would like
+    # Then one host gives it all at once
+    assert len((await want(member, 500)).leases) == 500
+
+
+async def test_a_limit_holds_over_all_workers(crawl: Crawl) -> None:
+    # Given a host that takes three at once
+    first, second = await crawl.join(limit=3), await crawl.join(limit=3)
+    await give(first, links(10))
+    # When two workers want more
+    held = await want(first, 2)
+    counts = [len(held.leases), len((await want(second, 10)).leases), len((await want(first, 10)).leases)]
+    # Then three are handed out, and one more for each that ends, however it ends
+    assert counts == [2, 1, 0]
+    one, two = ids(held)
+    assert len((await first.exchange(Batch(done=[one], want=10))).leases) == 1
+    assert len((await first.exchange(Batch(failed=[Failed(two, "broken")], want=10))).leases) == 1
+    crawl.expire(second)
+    assert len((await want(first, 10)).leases) == 1
+
+
+async def test_a_limit_is_kept_where_the_host_has_a_delay_too(crawl: Crawl) -> None:
+    # Given a host of which a worker without a limit holds two requests, and whose delay has passed
+    first = await crawl.join(delay_ms=LONG_MS, limit=0)
+    await give(first, links(5))
+    for _ in range(2):
+        crawl.let_delays_pass()
+        assert len((await want(first, 1)).leases) == 1
+    crawl.let_delays_pass()
+    # When a worker asks whose limit is two
+    strict = await crawl.join(delay_ms=LONG_MS, limit=2)
+    # Then it gets none
+    assert (await want(strict, 1)).leases == []
+
+
+async def test_a_host_may_have_terms_of_its_own(crawl: Crawl) -> None:
+    # Given a policy for two hosts, and terms for the rest
+    member = await crawl.join(
+        delay_ms=LONG_MS, limit=1, policy={"free.example": (0, 0), "narrow.example": (0, 2)}
+    )
+    await give(member, [*links(9, "free.example"), *links(9, "narrow.example"), *links(9)])
+    # When everything is wanted
+    leased = [lease.host for lease in (await want(member, 100)).leases]
+    # Then each host gives what it may
+    assert {host: leased.count(host) for host in set(leased)} == {
+        "free.example": 9,
+        "narrow.example": 2,
+        HOST: 1,
+    }
+
+
+async def test_the_newest_worker_brings_the_policy_for_all(crawl: Crawl) -> None:
+    # Given a worker with a policy
+    first = await crawl.join(limit=1, policy={HOST: (0, 5), "b.example": (0, 5)})
+    await give(first, [*links(9), *links(9, "b.example")])
+    # When another one joins with a new policy
+    await crawl.join(limit=1, policy={HOST: (0, 3)})
+    # Then it holds for the first one too, and what it leaves out is as for all hosts
+    leased = [lease.host for lease in (await want(first, 100)).leases]
+    assert (leased.count(HOST), leased.count("b.example")) == (3, 1)
