@@ -11,14 +11,6 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt deploy/local/mongod.txt
 
-# Redis gets library.lua in front of each script but claim.lua, and so does the check; that a script
-# does not use all of the library (211) is no fault.
-LUA := crawlers/frontier
-LUACHECK := luacheck --quiet --std lua51 --read-globals KEYS ARGV redis cmsgpack --ignore 211
-CHECK_LUA := set -e; $(LUACHECK) -- $(LUA)/claim.lua; \
-    for script in $(filter-out %/claim.lua %/library.lua,$(wildcard $(LUA)/*.lua)); do \
-    cat $(LUA)/library.lua $$script | $(LUACHECK) --filename $$script -; done
-
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help
 
@@ -35,7 +27,7 @@ check: $(INSTALLED)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@if command -v luacheck >/dev/null; then $(CHECK_LUA); \
+	@if command -v luacheck >/dev/null; then deploy/local/check_lua.sh; \
 	else echo 'luacheck is not installed: the Lua scripts were not checked.'; fi
 
 servers: $(INSTALLED)
