@@ -1,6 +1,6 @@
 """Throughput of one worker when Redis is further away: ours and stock scrapy-redis.
 
-python -m benchmarks.round_trip [--pages 2000] [--rounds 3] [--round-trip-ms 4]
+python -m benchmarks.round_trip [--pages 600] [--rounds 3] [--round-trip-ms 4]
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def measure(delays_ms: Sequence[float], pages: int, rounds: int) -> Rates:
 def main() -> None:
     """Measure both contenders near to Redis and far from it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.round_trip", description=__doc__)
-    parser.add_argument("--pages", type=int, default=2000, help="pages of a crawl")
+    parser.add_argument("--pages", type=int, default=600, help="pages of a crawl")
     parser.add_argument("--rounds", type=int, default=3, help="crawls of each kind")
     parser.add_argument("--round-trip-ms", type=float, default=4, help="what is added")
     options = parser.parse_args()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from scrapy import signals
 from scrapy.core.scheduler import BaseScheduler
-from scrapy.exceptions import CloseSpider
 from scrapy.utils.defer import deferred_from_coro
 
 from crawlers.frontier import (
@@ -47,7 +46,6 @@ class Scheduler(BaseScheduler):
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._tasks: list[asyncio.Task[None]] = []
-        self._hindrance = ""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Scheduler:
@@ -111,16 +109,15 @@ class Scheduler(BaseScheduler):
             self._worker = self._worker_for(self._frontier, config)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
         except (BadSetting, FrontierError) as error:
-            self._give_up("bad_setting", str(error))
+            self._give_up(str(error))
         except RedisUnreachable as error:
-            self._give_up("redis_unreachable", f"{error}. Gave up after {config.patience_s:g} s")
-        else:
-            self._start(self._worker.run())
+            self._give_up(f"{error}. Gave up after {config.patience_s:g} s")
+        self._start(self._worker.run())
 
-    def _give_up(self, reason: str, sentence: str) -> None:
-        """Says why this worker can't start; the spider is closed as soon as Scrapy can close it."""
-        logger.error("%s", sentence)
-        self._hindrance = self._hindrance or reason
+    def _give_up(self, sentence: str) -> NoReturn:
+        """Ends the process with a sentence. Any other exception would come with a traceback or exit with 0."""
+        logger.critical("%s", sentence)
+        raise SystemExit(1)
 
     def _codec_for(self, spider: Spider, config: Config) -> RequestCodec:
         return RequestCodec(
@@ -140,9 +137,7 @@ class Scheduler(BaseScheduler):
         try:
             self._completion.engine.check()
         except UnknownScrapy as error:
-            self._give_up("unknown_scrapy", str(error))
-        if self._hindrance:
-            raise CloseSpider(self._hindrance)
+            self._give_up(str(error))
         intake = Intake(
             spider,
             self._frontier,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -195,6 +196,4 @@ def test_a_mistake_in_the_settings_is_one_sentence_that_names_it_and_shows_no_pa
     text = str(mistake.value)
     assert named in text
     assert "\n" not in text
-    assert "s3cret" not in text
-    assert mistake.value.__cause__ is None
-    assert mistake.value.__suppress_context__
+    assert "s3cret" not in "".join(traceback.format_exception(mistake.value))

@@ -7,7 +7,7 @@ import datetime
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from redis.exceptions import ConnectionError
 
 from crawlers.frontier import Frontier, connect
+from crawlers.retrying import until_redis_answers
 from deploy.local.loopback_server import LoopbackServer
 from deploy.local.processes import LOOPBACK
 from deploy.local.servers import RedisServer
@@ -116,3 +117,78 @@ async def test_a_redis_whose_certificate_nobody_vouches_for_is_not_talked_to(
         # Then it stops with the reason, before a password has gone over the line
         with pytest.raises(ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
             await _crawl({"REDIS_URL": f"rediss://:s3cret@{LOOPBACK}:{port}/0"})
+
+
+# Sentinels -------------------------------------------------------------------------------------------
+
+
+class SentinelServer(RedisServer):
+    """A sentinel that watches over the primary at `primary_port` under the name `service`."""
+
+    def __init__(self, folder: Path, primary_port: int) -> None:
+        super().__init__(folder)
+        self._primary_port = primary_port
+
+    def _arguments(self) -> list[str]:
+        config = self.folder / "sentinel.conf"
+        config.write_text(
+            f"port {self.port}\nbind {LOOPBACK}\ndir {self.folder}\n"
+            f"sentinel monitor service {LOOPBACK} {self._primary_port} 1\n"
+            "sentinel down-after-milliseconds service 200\nsentinel failover-timeout service 1000\n"
+        )
+        return [str(config), "--sentinel"]
+
+
+@contextmanager
+def _running(server: LoopbackServer) -> Iterator[None]:
+    server.start()
+    try:
+        yield
+    finally:
+        server.stop()
+
+
+async def test_a_crawl_finds_its_redis_by_sentinels_and_again_after_a_failover(
+    server: RedisServer, tmp_path: Path
+) -> None:
+    # Given a primary, its replica, and a sentinel that knows both
+    replica = RedisServer(tmp_path / "replica")
+    sentinel = SentinelServer(tmp_path / "sentinel", server.port)
+    with _running(replica), redis.Redis.from_url(replica.url) as client:
+        client.replicaof(LOOPBACK, server.port)
+        with _running(sentinel), redis.Redis(LOOPBACK, sentinel.port) as watch:
+            wait_until(lambda: watch.sentinel_master("service")["num-slaves"] == 1)
+            # One of the sentinels named is away.
+            url = f"redis+sentinel://{LOOPBACK}:1,{LOOPBACK}:{sentinel.port}/service/2"
+            async with aclosing(connect({"REDIS_URL": url})) as through:
+                # When a crawl runs, the primary dies, and another crawl runs on the same client
+                await crawl_through(Frontier(through, "first"))
+                server.kill()
+                wait_until(lambda: client.role()[0] == b"master")
+                await until_redis_answers(through.ping, patience_s=20)
+                await crawl_through(Frontier(through, "second"))
+            # Then the first is known to both, and the second to the replica that took over
+            assert (client.info("keyspace").keys(), client.keys("*")) == ({"db2"}, [])
+
+
+# Cluster ---------------------------------------------------------------------------------------------
+
+
+class ClusterServer(RedisServer):
+    """A Redis Cluster of one node."""
+
+    def _arguments(self) -> list[str]:
+        return [*super()._arguments(), "--cluster-enabled", "yes"]
+
+
+async def test_a_crawl_runs_on_a_cluster(tmp_path: Path) -> None:
+    # Given a node that has all slots
+    node = ClusterServer(tmp_path / "node", appendonly=False)
+    with _running(node), redis.Redis(LOOPBACK, node.port) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        wait_until(lambda: client.cluster("info")["cluster_state"] == "ok")
+        # When a crawl runs, with claims and all
+        await _crawl({"REDIS_URL": f"redis+cluster://{LOOPBACK}:{node.port}"})
+        # Then it works, and all its keys are in one slot
+        slots = {client.cluster("keyslot", key) for key in client.keys("*")}
+        assert len(slots) == 1
