@@ -6,6 +6,6 @@ setup(
     name="crawlers",
     version="1.0",
     packages=find_packages(include=["crawlers", "crawlers.*"]),
-    package_data={"crawlers.frontier": ["*.lua"]},
+    package_data={"crawlers.frontier": ["*.lua", "operations/*.lua"]},
     entry_points={"scrapy": ["settings = crawlers.settings"]},
 )

@@ -71,7 +71,7 @@ class Worker(Process):
 
     def finish(self, timeout_s: float) -> Exit:
         """Wait for the worker's own end; stop the benchmark if it fails or takes `timeout_s`."""
-        wait_until(lambda: self.poll(), timeout_s, self.complaint)
+        wait_until(self.poll, timeout_s, self.complaint)
         assert self._exit is not None
         if self._exit.code:
             raise BenchmarkError(f"Exit code {self._exit.code}. {self.complaint()}")
@@ -97,14 +97,13 @@ def wait_until(
     timeout_s: float,
     complaint: Callable[[], str],
     every_s: float = 0.02,
-) -> float:
-    """Wait until `condition` holds and return the seconds waited; else stop with `complaint`."""
+) -> None:
+    """Wait until `condition` holds; after `timeout_s` stop the benchmark with `complaint`."""
     started_s = time.perf_counter()
     while not condition():
         if time.perf_counter() - started_s > timeout_s:
             raise BenchmarkError(f"Waited {timeout_s:g} s in vain. {complaint()}")
         time.sleep(every_s)
-    return time.perf_counter() - started_s
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:

@@ -31,6 +31,7 @@ class Worker(Protocol):
     """What the intake needs of the worker that it feeds."""
 
     poll_s: float
+    takes_start_urls: bool  # False before the first exchange, and once the crawl is sealed
 
     def refuse(self, refused: Refused) -> None:
         """Sets an entry aside, among the dead letters."""
@@ -73,10 +74,14 @@ class Intake:
         return not any(self._left.values())
 
     async def run(self) -> None:
-        """Reads the lists again and again, at once while there is more, else as often as the fleet polls."""
+        """Reads the lists again and again, at once while there is more, else as often as the fleet polls.
+
+        A sealed crawl leaves them alone.
+        """
         logger.info("Reading start URLs from %s", ", ".join(self._keys))
         while True:
-            taken = [await self._take(key) for key in self._keys]
+            takes = self._worker.takes_start_urls
+            taken = [await self._take(key) for key in self._keys if takes]
             if not any(taken):
                 await asyncio.sleep(self._worker.poll_s)
 

@@ -72,9 +72,9 @@ def request_of(entry: bytes, spider: Spider) -> Request:
 
 def _from_message(message: dict[str, Any], spider: Spider) -> Request:
     if isinstance(spider, RedisMixin):
-        known: dict[str, Any] = {
-            name: message.pop(name) for name in ("url", "method", "meta") if name in message
-        }
+        # Without a method form data would make it a POST.
+        known: dict[str, Any] = {"method": "GET"}
+        known |= {name: message.pop(name) for name in ("url", "method", "meta") if name in message}
         _check_types(known)
         return FormRequest(dont_filter=True, formdata=message, **known)
     _check_types(message)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 # Answers of a server that can't serve now and may later, and what to do about each.
 _REFUSALS = {
-    "OOM": "Redis is full: raise its maxmemory or free some",
+    "OutOfMemory": "Redis is full: raise its maxmemory or free some",  # redis-py's name for OOM
     "READONLY": "Redis is a read-only replica: point REDIS_URL at the primary",
     "LOADING": "Redis is loading its data",
     "BUSY": "Redis is busy with a script",

@@ -8,6 +8,7 @@ import os
 BOT_NAME = "crawlers"
 SPIDER_MODULES = ["crawlers.spiders"]
 NEWSPIDER_MODULE = "crawlers.spiders"
+COMMANDS_MODULE = "crawlers.commands"
 
 # Who asks: put a name and an address here under which a site's owner can reach you.
 USER_AGENT = os.environ.get("CRAWLER_USER_AGENT", "crawlers (set USER_AGENT to name and contact)")

@@ -16,6 +16,7 @@ from .exceptions import (
     NotPlainData,
 )
 from .model import (
+    MOST_PRIORITY,
     Batch,
     Claims,
     Counts,
@@ -30,6 +31,7 @@ from .model import (
 from .status import Status, WorkerStatus
 
 __all__ = [
+    "MOST_PRIORITY",
     "BadConnection",
     "BadCrawlName",
     "BadPayload",

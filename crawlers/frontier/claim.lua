@@ -8,7 +8,7 @@
 -- ARGV[2]  ms for which a claim is held
 --
 -- Returns {claims, entries, left}: two lists of the same length; left: entries waiting and claims held
--- over all workers. Returns {type} and takes nothing where the key holds anything else.
+-- over all workers. Returns {type, key} and takes nothing where a key holds anything else.
 
 local most, now = tonumber(ARGV[1]), redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -30,14 +30,26 @@ local take = {
 local length = { none = 'EXISTS', list = 'LLEN', set = 'SCARD', zset = 'ZCARD' }
 
 local kind = redis.call('TYPE', KEYS[1]).ok
-if not take[kind] then return { kind } end
+if not take[kind] then return { kind, KEYS[1] } end
+for i, expected in ipairs({ kind, 'hash', 'zset' }) do
+  local found = redis.call('TYPE', KEYS[i]).ok
+  if found ~= expected and found ~= 'none' then return { found, KEYS[i] } end
+end
+if not string.match(redis.call('HGET', KEYS[2], 'last') or '0', '^%d%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?%d?$') then
+  redis.call('HDEL', KEYS[2], 'last')
+end
 
 local claims, entries = {}, {}
 for _, claim in ipairs(redis.call('ZRANGE', KEYS[3], '-inf', string.format('%.0f', now_ms), 'BYSCORE',
                                   'LIMIT', 0, most)) do
-  claims[#claims + 1] = claim
-  entries[#entries + 1] = redis.call('HGET', KEYS[2], claim)
-  redis.call('ZADD', KEYS[3], until_ms, claim)
+  local entry = redis.call('HGET', KEYS[2], claim)
+  if entry then
+    claims[#claims + 1] = claim
+    entries[#entries + 1] = entry
+    redis.call('ZADD', KEYS[3], until_ms, claim)
+  else
+    redis.call('ZREM', KEYS[3], claim)
+  end
 end
 if #claims < most then
   for _, entry in ipairs(take[kind](KEYS[1], most - #claims)) do

@@ -7,7 +7,7 @@ repeat. A repeated exchange has no second effect.
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, cast
 
 from . import keys, scripts
 from .connection import Client
@@ -33,7 +33,13 @@ class Member:
                 "worker": self.name,
                 "sequence": self._sequence,
                 "found": [
-                    (f.fingerprint is not None and str(f.fingerprint), f.host, f.priority, f.payload)
+                    (
+                        f.fingerprint is not None and str(f.fingerprint),
+                        f.host,
+                        f.priority,
+                        f.payload,
+                        f.continues,
+                    )
                     for f in batch.found
                 ],
                 "done": batch.done,
@@ -53,11 +59,11 @@ class Member:
         reply = await scripts.EXCHANGE(self._frontier.client, self._frontier.keys, prepared)
         if reply[0] != 0:
             return Reply(fenced=True)
-        _, leases, counts, due_ms, finished, workers, known = reply
+        _, leases, counts, due_ms, finished, workers, known, sealed = reply
         return Reply(
             fenced=False,
             leases=[
-                Lease(id_, host.decode(), int(priority), attempts, payload)
+                Lease(id_, host.decode(errors="replace"), int(priority), attempts, payload)
                 for id_, host, priority, attempts, payload in leases
             ],
             counts=Counts(*counts),
@@ -65,6 +71,7 @@ class Member:
             finished=finished == 1,
             workers=workers,
             known=known,
+            sealed=sealed == 1,
         )
 
     async def exchange(self, batch: Batch) -> Reply:
@@ -89,11 +96,14 @@ class Frontier:
         self.crawl = crawl
         self.keys = (keys.meta(crawl),)
 
-    async def join(self, name: str, terms: Terms, *, flush: bool = False) -> tuple[Member, Joined]:
+    async def join(
+        self, name: str, terms: Terms, *, flush: bool = False, run: int = 0
+    ) -> tuple[Member, Joined]:
         """Enters the crawl. A finished one starts anew, an interrupted one goes on.
 
         `name` is for people to read; what makes it unique is added. `flush` drops all that is queued
-        and seen, unless other workers are at it.
+        and seen, unless other workers are at it. `run`: where a worker was that comes back, 0 for a new
+        one; that run, if it has finished meanwhile, stays finished.
         """
         unique = f"{name}:{secrets.token_hex(4)}"
         state = await scripts.JOIN(
@@ -106,6 +116,7 @@ class Frontier:
                     "max_attempts": terms.max_attempts,
                     "persist": terms.persist,
                     "flush": flush,
+                    "run": run,
                     "policy": {h: f"{delay} {limit}" for h, (delay, limit) in terms.policy.items()},
                 }
             ),
@@ -115,6 +126,12 @@ class Frontier:
     async def status(self) -> Status:
         """The crawl at this moment; all zero for one that never was."""
         return await read_status(self.client, self.crawl)
+
+    async def has_scrapy_redis_fingerprints(self, *, persist: bool) -> bool:
+        """Whether scrapy-redis' own fingerprints are in the seen set with which the crawl goes on."""
+        fields = ["scrapy_redis", "finished"]
+        imported, finished = await cast(Any, self.client.hmget(self.keys[0], fields))
+        return imported == b"1" and (persist or finished != b"1")
 
     async def purge(self) -> None:
         """Frees the memory of cleared crawls, some at a time."""
@@ -129,9 +146,9 @@ class Frontier:
         """
         held = keys.claims(start_urls, self.crawl)
         reply: list[Any] = await scripts.CLAIM(self.client, (start_urls, *held), most, hold_ms)
-        if len(reply) == 1:
+        if len(reply) == 2:
             raise BadStartUrls(
-                f"the key {start_urls!r} holds a {reply[0].decode()}; push start URLs to a list, set or"
+                f"the key {reply[1].decode()!r} holds a {reply[0].decode()}; push start URLs to a list, set or"
                 " sorted set, or delete that key"
             )
         return Claims(*reply)

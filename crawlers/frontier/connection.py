@@ -96,6 +96,16 @@ def _client(url: str | None, params: dict[str, Any]) -> Client:
     return Redis.from_url(url, retry=_no_retry(), **params)
 
 
+class _Primary(Redis):
+    """A client for the primary that sentinels know. Closing it closes the connections to them as well."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        pool: Any = self.connection_pool
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
 def _by_sentinel(parts: SplitResult, params: dict[str, Any]) -> Redis:
     """The primary that the sentinels of `redis+sentinel://…` know under the URL's service name."""
     credentials, _, hosts = parts.netloc.rpartition("@")
@@ -113,7 +123,9 @@ def _by_sentinel(parts: SplitResult, params: dict[str, Any]) -> Redis:
     for address in hosts.split(","):
         host, _, port = address.partition(":")
         sentinels.append((host, int(port or 26379)))
-    timeouts = {name: params[name] for name in _DEFAULTS}
-    sentinel = Sentinel(sentinels, sentinel_kwargs=timeouts)  # type: ignore[no-untyped-call]
-    primary: Redis = sentinel.master_for(service, db=int(db or 0), retry=_no_retry(), **params)
+    terms = {"retry": _no_retry(), **{name: params[name] for name in _DEFAULTS}}
+    sentinel = Sentinel(sentinels, sentinel_kwargs=terms)  # type: ignore[no-untyped-call]
+    primary: Redis = sentinel.master_for(
+        service, redis_class=_Primary, db=int(db or 0), retry=_no_retry(), **params
+    )
     return primary

@@ -2,7 +2,8 @@
 --
 -- input.worker        name given at `join`
 -- input.sequence      1, 2, 3, ... of this worker; the same number again is the same exchange again
--- input.found         links: {fingerprint or false, host, priority, payload}, ... ; false: not deduplicated
+-- input.found         links: {fingerprint or false, host, priority, payload, continues}, ... ; false: not
+--                     deduplicated; continues: a retry or redirect of a page of this crawl
 -- input.done          leases whose pages are complete
 -- input.failed        {lease, reason, final}, ... ; final: not to be tried again
 -- input.refused       {source, payload, reason}, ... what can't be crawled; straight to the dead letters
@@ -13,70 +14,23 @@
 -- input.delay_ms      least time between two leases of a host; 0: none
 -- input.limit         most leases of a host at once over all workers; 0: no limit
 --
--- Returns {OK, leases, counters, due_ms, finished, workers, known}, or {FENCED} without any effect:
+-- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed}, or {FENCED} without any effect:
 --   leases    {lease, host, priority, attempts, payload}, ...
 --   counters  enqueued, done, queued, leased, dead, dropped
 --   due_ms    until the next host is due; 0: now; -1: no host waits
 --   finished  1: nothing is queued, leased or still to come over all workers
---   known     of `found`, how many had been seen before
+--   known     of `found`, how many were dropped: seen before, or come after the crawl was sealed
+--   sealed    1: the crawl takes no more links and start URLs
 
-local BUCKET_LOAD = 200 -- mean; the fullest holds 2x as many and stays an intset, whose limit is 512
-local HASH_BITS = 26
+local paused, sealed = unpack(counters('paused', 'sealed'))
 
--- The seen set: linear hashing over sets of integers. Litwin, "Linear hashing: a new tool for file and
--- table addressing", VLDB 1980: bucket `split` is the next to be split, `level` the doublings so far.
-local seen = counters('seen_level', 'seen_split', 'seen')
-local level, split, size = seen[1], seen[2], seen[3]
-
--- The low bits of a fingerprint. Lua counts exactly to 2^53 only, so its digits go in three parts.
-local function hash_of(fingerprint)
-  local text = string.gsub(fingerprint, '^-', '')
-  local low = tonumber(string.sub(text, -7))
-  local middle = tonumber(string.sub(text, -14, -8)) or 0
-  local high = tonumber(string.sub(text, 1, -15)) or 0
-  return (high * (1e14 % 2 ^ HASH_BITS) + middle * 1e7 + low) % 2 ^ HASH_BITS
-end
-
-local function bucket_key(bucket)
-  return base .. ':seen:' .. digits(bucket)
-end
-
--- The two halves are written anew, so that a bucket that outgrew its intset becomes one again.
-local function split_bucket()
-  local from, to, kept, moved = bucket_key(split), bucket_key(split + 2 ^ level), {}, {}
-  for _, fingerprint in ipairs(redis.call('SMEMBERS', from)) do
-    local half = hash_of(fingerprint) % 2 ^ (level + 1) == split and kept or moved
-    half[#half + 1] = fingerprint
-  end
-  redis.call('DEL', from)
-  in_slices(kept, function(...) redis.call('SADD', from, ...) end)
-  in_slices(moved, function(...) redis.call('SADD', to, ...) end)
-  split = split + 1
-  if split == 2 ^ level then level, split = level + 1, 0 end
-end
-
-local function add_to_seen(fingerprint)
-  local hash = hash_of(fingerprint)
-  local bucket = hash % 2 ^ level
-  if bucket < split then bucket = hash % 2 ^ (level + 1) end
-  if redis.call('SADD', bucket_key(bucket), fingerprint) == 0 then return false end
-  size = size + 1
-  if size > BUCKET_LOAD * (2 ^ level + split) and level < HASH_BITS then split_bucket() end
-  return true
-end
-
-local function save_seen()
-  if size ~= seen[3] then
-    redis.call('HSET', META, 'seen_level', level, 'seen_split', split, 'seen', digits(size))
-  end
-end
-
--- 1. Links: drop what was seen, queue the rest under their host, by priority, then by age.
+-- 1. Links: drop what was seen, queue the rest under their host, by priority, then by age. A sealed crawl
+-- takes only what continues a page of its own.
 local function take_found(found)
   local queues, known = {}, 0
   for _, link in ipairs(found) do
-    local fingerprint, name, priority, payload = unpack(link)
-    if fingerprint and not add_to_seen(fingerprint) then
+    local fingerprint, name, priority, payload, continues = unpack(link)
+    if (sealed == 1 and not continues) or (fingerprint and not add_to_seen(fingerprint)) then
       known = known + 1
     else
       local at = name .. ' ' .. priority
@@ -97,16 +51,18 @@ end
 local function settle(leases_key, done, failed)
   local completed = 0
   for _, lease in ipairs(done) do
-    local record = redis.call('HGET', leases_key, digits(lease))
-    if take_back(record) then
-      redis.call('HDEL', leases_key, digits(lease))
+    local held = take_back(redis.call('HGET', leases_key, digits(lease)))
+    redis.call('HDEL', leases_key, digits(lease))
+    if held then
+      exonerate(held.payload)
       completed = completed + 1
     end
   end
   for _, failure in ipairs(failed) do
     local lease = take_back(redis.call('HGET', leases_key, digits(failure[1])))
+    redis.call('HDEL', leases_key, digits(failure[1]))
     if lease then
-      redis.call('HDEL', leases_key, digits(failure[1]))
+      exonerate(lease.payload)
       fail(lease, failure[2], failure[3])
     end
   end
@@ -121,19 +77,55 @@ end
 
 -- While others go hungry, a worker that holds more than the mean of all gets no more. Otherwise the first
 -- to come keeps all slots of a host, for each page that it completes frees one in that very exchange.
-local function fair_room(room, held)
+local function fair_room(host, room, held)
   local others = redis.call('SCARD', HUNGRY) - redis.call('SISMEMBER', HUNGRY, input.worker)
   if others == 0 then return room end
-  local leased = counters('leased')[1] + (change.leased or 0) + held.more
-  return math.min(room, math.ceil((leased + room) / redis.call('ZCARD', WORKERS)) - held.before - held.more)
+  local state = counters('leased', 'queued')
+  local leased, queued = state[1] + (change.leased or 0) + held.more, state[2] + (change.queued or 0)
+  -- What could be leased now, were all hosts that are due like this one.
+  local slots = host.delay_ms > 0 and 1 or free_slots(host)
+  local free = math.min(queued, slots * redis.call('ZCOUNT', READY, '-inf', digits(now_us + turn)))
+  return math.min(room, math.ceil((leased + free) / redis.call('ZCARD', WORKERS)) - held.before - held.more)
+end
+
+local function holds_suspect(leases_key)
+  for _, record in ipairs(redis.call('HVALS', leases_key)) do
+    if is_suspect(string.match(record, '^%S+ %S+ %d+ %d+ (.*)$') or '') then return true end
+  end
+  return false
+end
+
+-- Of what was taken off the queues of `host`: all up to the second suspect that this worker would hold.
+local function keep_one_suspect(host, taken, held)
+  for i, pair in ipairs(taken) do
+    if is_suspect(string.match(pair[2], '^%d+ (.*)$')) then
+      if held.suspect == nil then held.suspect = holds_suspect(held.key) end
+      if held.suspect then
+        for _ = i, #taken do
+          local last = table.remove(taken)
+          push(host, last[1], { last[2] }, true)
+        end
+        break
+      end
+      held.suspect = true
+    end
+  end
+  return taken
 end
 
 local function serve(host, share, held)
   local room = math.min(share, free_slots(host))
   if host.delay_ms > 0 then room = math.min(room, 1) end
-  room = fair_room(room, held)
-  if room <= 0 then return {} end
-  local taken = pop(host, room)
+  room = fair_room(host, room, held)
+  if room <= 0 then
+    save_host(host) -- beyond a limit that was lowered it is not ready
+    return {}
+  end
+  local taken = keep_one_suspect(host, pop(host, room), held)
+  if #taken == 0 then
+    save_host(host)
+    return taken
+  end
   turn = turn + 1
   host.active = host.active + #taken
   host.next_us = now_us + host.delay_ms * 1000 + turn
@@ -145,7 +137,9 @@ end
 
 -- 5. Leases. The hosts that are due share what is wanted, in the order of their next moments.
 local function lease(leases_key, want)
-  local leased, records, held = {}, {}, { before = redis.call('HLEN', leases_key), more = 0 }
+  if paused == 1 then want = 0 end
+  local leased, records = {}, {}
+  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0 }
   repeat
     local rest, before = want - #leased, #leased
     local due = redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, rest)
@@ -171,33 +165,27 @@ end
 local function leased_before(leases_key, first, last)
   local leased = {}
   for id = first, last do
-    local record = redis.call('HGET', leases_key, digits(id))
-    local priority, name, attempts, start = string.match(record, '^(%S+) (%S+) (%d+) %d+ ()')
-    leased[#leased + 1] = { id, name, priority, tonumber(attempts), string.sub(record, start) }
+    local record = redis.call('HGET', leases_key, digits(id)) or ''
+    local priority, name, attempts, start = string.match(record, '^(-?%d+) (%S+) (%d+) %d+ ()')
+    if start then
+      leased[#leased + 1] = { id, name, priority, tonumber(attempts), string.sub(record, start) }
+    end
   end
   return leased
-end
-
-local function is_finished()
-  local left = counters('queued', 'leased', 'finished')
-  local finished = 0
-  if left[1] == 0 and left[2] == 0 and redis.call('SCARD', BUSY) == 0 then finished = 1 end
-  if finished ~= left[3] then redis.call('HSET', META, 'finished', finished, 'finished_ms', digits(now_ms)) end
-  return finished
 end
 
 local function reply(leased, known)
   local due = redis.call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
   local due_ms = due and math.max(0, math.ceil((due - now_us) / 1000)) or -1
   return { OK, leased, counters('enqueued', 'done', 'queued', 'leased', 'dead', 'dropped'), due_ms,
-           is_finished(), redis.call('ZCARD', WORKERS), known }
+           is_finished(), redis.call('ZCARD', WORKERS), known, sealed }
 end
 
-local worker_key = base .. ':worker:' .. input.worker
-local leases_key = base .. ':leases:' .. input.worker
+local worker_key = sound(base .. ':worker:' .. input.worker, 'hash')
+local leases_key = sound(base .. ':leases:' .. input.worker, 'hash')
 if not redis.call('ZSCORE', WORKERS, input.worker) then return { FENCED } end
-local before = redis.call('HMGET', worker_key, 'sequence', 'first', 'last')
-local sequence = tonumber(before[1])
+local before = redis.call('HMGET', worker_key, 'sequence', 'first', 'last', 'done')
+local sequence = whole(before[1])
 if sequence ~= input.sequence and sequence ~= input.sequence - 1 then
   -- Redis came back without its last writes: what this worker believes to hold may be another's now.
   remove_worker(input.worker)
@@ -209,7 +197,7 @@ end
 -- 3. The heartbeat: alive until now + ttl, and with it every lease that this worker holds.
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 if sequence == input.sequence then
-  return reply(leased_before(leases_key, tonumber(before[2]), tonumber(before[3])), 0)
+  return reply(leased_before(leases_key, whole(before[2]) or 1, whole(before[3]) or 0), 0)
 end
 local known = take_found(input.found)
 take_refused(input.refused)
@@ -217,8 +205,8 @@ local completed = settle(leases_key, input.done, input.failed)
 reap(1) -- 4.
 save_hosts()
 local leased, first, last = lease(leases_key, input.want)
-redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last))
-if completed > 0 then redis.call('HINCRBY', worker_key, 'done', completed) end
+redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last),
+           'done', (whole(before[4]) or 0) + completed)
 redis.call(input.idle and 'SREM' or 'SADD', BUSY, input.worker)
 redis.call(#leased < input.want and 'SADD' or 'SREM', HUNGRY, input.worker)
 save_counters()

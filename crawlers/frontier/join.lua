@@ -5,17 +5,21 @@
 -- input.max_attempts  as for `exchange`
 -- input.persist       true: a finished crawl keeps what it has seen for its next run
 -- input.flush         true: drop what is queued and seen, unless other workers are at it
+-- input.run           the run at which it was taken for dead, 0 for a new worker; one that comes back
+--                     after its run has finished does not start the next
 -- input.policy        {host = "delay_ms limit"}: hosts that differ from delay_ms and limit
 --
--- Returns {run, workers, queued, seen}: which run of the crawl this is, counted from 1; the workers
--- that were alive already; what is queued and seen from before.
+-- Returns {run, workers, queued, seen, over}: which run of the crawl this is, counted from 1; the workers
+-- that were alive already; what is queued and seen from before; 1 if that run has finished.
 
 while reap(100) > 0 do end
 save_hosts()
 save_counters()
 
 local alive = redis.call('ZCARD', WORKERS)
-local finished = counters('finished')[1] == 1
+local finished, run = unpack(counters('finished', 'run'))
+local over = finished == 1 and run == input.run
+finished = finished == 1 and not over
 local new = redis.call('HSETNX', META, 'generation', 1) == 1
 if (finished and not input.persist) or (input.flush and alive == 0) then
   -- Workers of the finished run that are still closing hold nothing any more.
@@ -28,13 +32,14 @@ end
 if new or finished then
   redis.call('HINCRBY', META, 'run', 1)
   redis.call('HSET', META, 'finished', 0, 'started_ms', digits(now_ms))
+  redis.call('HDEL', META, 'sealed')
 end
 
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 redis.call('HSET', base .. ':worker:' .. input.worker, 'sequence', 0, 'joined_ms', digits(now_ms))
-redis.call('SADD', BUSY, input.worker)
+if not over then redis.call('SADD', BUSY, input.worker) end
 redis.call('DEL', POLICY)
 for host, policy in pairs(input.policy) do redis.call('HSET', POLICY, host, policy) end
 
 local state = counters('run', 'queued', 'seen')
-return { state[1], alive, state[2], state[3] }
+return { state[1], alive, state[2], state[3], over and 1 or 0 }

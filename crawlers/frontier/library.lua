@@ -10,7 +10,9 @@
 local tag = string.sub(KEYS[1], 1, -6)
 local input = cmsgpack.unpack(ARGV[1])
 
-local META = KEYS[1]               -- hash    counters, generation, run, size of the seen set
+local META = KEYS[1]               -- hash    counters, generation, run, size of the seen set; `paused`: no
+                                   --         leases are handed out; `sealed`: no links are taken;
+                                   --         `scrapy_redis`: its fingerprints are in the seen set
 local WORKERS = tag .. ':workers'  -- zset    worker -> ms at which it is taken for dead
 local BUSY = tag .. ':busy'        -- set     workers that may still bring work of their own
 local HUNGRY = tag .. ':hungry'    -- set     workers that last got less than they wanted
@@ -20,6 +22,7 @@ local PURGE = tag .. ':purge'      -- hash    generation given up -> seen bucket
 -- Of one generation, which ends when its crawl is cleared:
 local base                         --         {crawl}:<generation>
 local READY                        -- zset    host -> us from which one of its requests may start
+local SUSPECTS                     -- set     payloads of requests that one more dead worker would bury
 --   <base>:host:<host>               hash    queued, active, next_us
 --   <base>:priorities:<host>         zset    priority -> its negative, of the lists that exist
 --   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first
@@ -29,11 +32,52 @@ local READY                        -- zset    host -> us from which one of its r
 
 local OK, FENCED = 0, 1
 
+-- Trust -----------------------------------------------------------------------------------------------
+-- A script that fails has done half of its work. So nothing is taken for what a worker wrote unless it
+-- looks like it: what doesn't is set aside among the dead letters.
+
+local odd = {} -- {what, reason}, to be buried once the counters are there
+
+-- A key of another type than ours gives way: it gets a name of its own.
+local function sound(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found == kind or found == 'none' then return key end
+  redis.call('RENAME', key, tag .. ':set-aside:' .. string.sub(key, #tag + 2))
+  odd[#odd + 1] = { key, 'this key held a ' .. found .. ', now under ' .. tag .. ':set-aside:' }
+  return key
+end
+
+-- The whole number that `text` is, if it is one that Lua can count with and at most `most`.
+local function whole(text, most)
+  local number = text and #text < 17 and string.match(text, '^-?%d+$') and tonumber(text)
+  return number and number <= (most or 2 ^ 52) and number
+end
+
+local function check_meta()
+  local most = { seen_level = 26, seen_split = 2 ^ 26 }
+  local names = { 'generation', 'run', 'finished', 'paused', 'sealed', 'seen_level', 'seen_split', 'seen',
+                  'last_lease', 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped' }
+  for i, value in ipairs(redis.call('HMGET', sound(META, 'hash'), unpack(names))) do
+    if value and not whole(value, most[names[i]]) then
+      redis.call('HDEL', META, names[i])
+      odd[#odd + 1] = { value, 'the counter ' .. names[i] .. ' was no number' }
+    end
+  end
+end
+check_meta()
+
 local function enter(generation)
   base = tag .. ':' .. generation
-  READY = base .. ':ready'
+  READY = sound(base .. ':ready', 'zset')
+  SUSPECTS = sound(base .. ':suspects', 'set')
 end
 enter(redis.call('HGET', META, 'generation') or '1')
+sound(WORKERS, 'zset')
+sound(BUSY, 'set')
+sound(HUNGRY, 'set')
+sound(POLICY, 'hash')
+sound(DEAD, 'stream')
+sound(PURGE, 'hash')
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -60,7 +104,10 @@ local function count(name, by)
   change[name] = (change[name] or 0) + by
 end
 
+local bury_odd -- below
+
 local function save_counters()
+  bury_odd()
   for name, by in pairs(change) do
     if by ~= 0 then redis.call('HINCRBY', META, name, by) end
   end
@@ -81,20 +128,18 @@ local turn = 0       -- hosts served without a delay; keeps them in turn within 
 
 local function policy_of(name)
   policies = policies or redis.call('HLEN', POLICY) > 0
-  local own = policies and redis.call('HGET', POLICY, name)
-  if own then
-    local delay_ms, limit = string.match(own, '^(%d+) (%d+)$')
-    return tonumber(delay_ms), tonumber(limit)
-  end
-  return input.delay_ms or 0, input.limit or 0
+  local own = policies and redis.call('HGET', POLICY, name) or ''
+  local delay_ms, limit = string.match(own, '^(%d+) (%d+)$')
+  return tonumber(delay_ms) or input.delay_ms or 0, tonumber(limit) or input.limit or 0
 end
 
 local function host_of(name)
   local host = hosts[name]
   if not host then
-    local state = redis.call('HMGET', base .. ':host:' .. name, 'queued', 'active', 'next_us')
-    host = { name = name, queued = tonumber(state[1]) or 0, active = tonumber(state[2]) or 0,
-             next_us = tonumber(state[3]) or 0 }
+    sound(base .. ':priorities:' .. name, 'zset')
+    local state = redis.call('HMGET', sound(base .. ':host:' .. name, 'hash'), 'queued', 'active', 'next_us')
+    host = { name = name, queued = whole(state[1]) or 0, active = whole(state[2]) or 0,
+             next_us = whole(state[3]) or 0 }
     host.delay_ms, host.limit = policy_of(name)
     hosts[name] = host
   end
@@ -141,7 +186,7 @@ end
 
 local function push(host, priority, elements, to_front)
   local verb, length = to_front and 'LPUSH' or 'RPUSH', 0
-  local key = base .. ':requests:' .. host.name .. ':' .. priority
+  local key = sound(base .. ':requests:' .. host.name .. ':' .. priority, 'list')
   in_slices(elements, function(...) length = redis.call(verb, key, ...) end)
   if length == #elements then
     redis.call('ZADD', base .. ':priorities:' .. host.name, -priority, priority)
@@ -156,11 +201,17 @@ local function pop(host, room)
   while #taken < room do
     local priority = redis.call('ZRANGE', priorities, 0, 0)[1]
     if not priority then break end
-    local key = base .. ':requests:' .. host.name .. ':' .. priority
-    for _, element in ipairs(redis.call('LPOP', key, room - #taken) or {}) do
-      taken[#taken + 1] = { priority, element }
+    local key = sound(base .. ':requests:' .. host.name .. ':' .. priority, 'list')
+    for _, element in ipairs(whole(priority) and redis.call('LPOP', key, room - #taken) or {}) do
+      if string.match(element, '^%d%d?%d?%d? ') then
+        taken[#taken + 1] = { priority, element }
+      else
+        odd[#odd + 1] = { element, 'this was not queued by a worker' }
+      end
     end
-    if redis.call('EXISTS', key) == 0 then redis.call('ZREM', priorities, priority) end
+    if redis.call('EXISTS', key) == 0 or not whole(priority) then
+      redis.call('ZREM', priorities, priority)
+    end
   end
   host.queued = host.queued - #taken
   count('queued', -#taken)
@@ -173,12 +224,22 @@ local function bury(host, priority, attempts, reason, payload)
   count('dead', 1)
 end
 
+function bury_odd()
+  for _, entry in ipairs(odd) do bury('redis', 0, 0, entry[2], string.sub(entry[1], 1, 500)) end
+  count('enqueued', #odd)
+  odd = {}
+end
+
 -- Leases --------------------------------------------------------------------------------------------
 
 -- Takes a lease back from its worker: {host, priority, attempts, payload}, or nil if it has none such.
 local function take_back(record)
   if not record then return nil end
-  local priority, name, attempts, start = string.match(record, '^(%S+) (%S+) (%d+) %d+ ()')
+  local priority, name, attempts, start = string.match(record, '^(-?%d+) (%S+) (%d+) %d+ ()')
+  if not start then
+    odd[#odd + 1] = { record, 'this was not leased by a worker' }
+    return nil
+  end
   local host = host_of(name)
   host.active = host.active - 1
   count('leased', -1)
@@ -200,18 +261,46 @@ local function fail(lease, reason, final)
   end
 end
 
+-- A page that kills its worker takes innocent ones along, again and again, for they go back to the front
+-- together. So who is on the last attempt after a death is a suspect; a worker holds at most one of them,
+-- and only a suspect is buried with its worker.
+local suspects -- how many there are, nil where that is to be read
+
+local function is_suspect(payload)
+  suspects = suspects or redis.call('SCARD', SUSPECTS)
+  return suspects > 0 and redis.call('SISMEMBER', SUSPECTS, payload) == 1
+end
+
+local function exonerate(payload)
+  if is_suspect(payload) then redis.call('SREM', SUSPECTS, payload) end
+end
+
+-- Its worker died.
+local function survive(lease, reason)
+  local attempts = lease.attempts + 1
+  if attempts >= input.max_attempts and is_suspect(lease.payload) then
+    exonerate(lease.payload)
+    return fail(lease, reason, true)
+  end
+  if attempts >= input.max_attempts - 1 then
+    redis.call('SADD', SUSPECTS, lease.payload)
+    suspects = nil
+  end
+  requeue(lease, math.min(attempts, math.max(input.max_attempts - 1, 0)), true)
+end
+
 -- Ends a worker. What it held goes back to the front of the queues; `reason` counts it as an attempt.
 local function remove_worker(worker, reason)
-  local held = redis.call('HGETALL', base .. ':leases:' .. worker)
+  local held = redis.call('HGETALL', sound(base .. ':leases:' .. worker, 'hash'))
   local records = {}
-  for i = 1, #held, 2 do records[#records + 1] = { tonumber(held[i]), held[i + 1] } end
+  for i = 1, #held, 2 do records[#records + 1] = { whole(held[i]) or 0, held[i + 1] } end
   table.sort(records, function(a, b) return a[1] > b[1] end) -- the oldest goes to the front last
   for _, pair in ipairs(records) do
     local lease = take_back(pair[2])
-    if reason and lease.attempts + 1 >= input.max_attempts then
-      fail(lease, reason, true)
-    else
-      requeue(lease, lease.attempts + (reason and 1 or 0), true)
+    if lease and reason then
+      survive(lease, reason)
+    elseif lease then
+      requeue(lease, lease.attempts, true)
     end
   end
   redis.call('DEL', base .. ':leases:' .. worker, base .. ':worker:' .. worker)
@@ -230,6 +319,19 @@ local function reap(most)
   return #expired
 end
 
+-- The end ------------------------------------------------------------------------------------------
+
+-- A sealed crawl doesn't wait for workers that may still bring work, a paused one for nobody.
+local function is_finished()
+  local left = counters('queued', 'leased', 'finished', 'paused', 'sealed')
+  local finished = 0
+  if left[1] == 0 and left[2] == 0 and left[4] == 0 and (left[5] == 1 or redis.call('SCARD', BUSY) == 0) then
+    finished = 1
+  end
+  if finished ~= left[3] then redis.call('HSET', META, 'finished', finished, 'finished_ms', digits(now_ms)) end
+  return finished
+end
+
 -- Generations ---------------------------------------------------------------------------------------
 
 -- Gives up all queues and the seen set at the cost of one number; `purge` frees them bit by bit.
@@ -238,6 +340,7 @@ local function retire_generation()
   local generation = math.max(seen[1], 1)
   redis.call('HSET', PURGE, generation, 2 ^ seen[2] + seen[3])
   redis.call('HSET', META, 'generation', generation + 1, 'seen_level', 0, 'seen_split', 0, 'seen', 0)
+  redis.call('HDEL', META, 'scrapy_redis')
   enter(generation + 1)
 end
 
@@ -246,7 +349,8 @@ local function purge(most)
   local generation, buckets = unpack(redis.call('HGETALL', PURGE))
   if not generation then return false end
   local old = tag .. ':' .. generation
-  buckets = tonumber(buckets)
+  redis.call('UNLINK', old .. ':suspects')
+  buckets = whole(buckets, 2 ^ 27) or 0
   for bucket = math.max(buckets - most, 0), buckets - 1 do
     redis.call('UNLINK', old .. ':seen:' .. digits(bucket))
   end

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# A priority beyond is as good as this; Lua counts exactly to 2^53 only.
+MOST_PRIORITY = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
@@ -25,12 +28,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A link to be queued. A `fingerprint` of None means that it is not deduplicated."""
+    """A link to be queued. A `fingerprint` of None means that it is not deduplicated. `continues`: it is a
+    retry or redirect of a page of this crawl, which a sealed crawl takes as well. `start`: the spider's start
+    yielded it, so that no page leads to it again.
+    """
 
     fingerprint: int | None
     host: str
     priority: int
     payload: bytes
+    continues: bool = False
+    start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +96,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The frontier's answer. `due_ms` until a host is due, None if none waits; `known` of the found
-    links had been seen before. Of a `fenced` reply nothing else counts.
+    """The frontier's answer. `due_ms` until a host is due, None if none waits; `known` of the found links
+    were dropped, as seen before or too late for a `sealed` crawl. Of a `fenced` reply nothing else counts.
     """
 
     fenced: bool
@@ -99,18 +107,20 @@ class Reply:
     finished: bool = False
     workers: int = 0
     known: int = 0
+    sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
     """What a worker finds when it joins: the crawl's run, counted from 1, how many workers were there
-    already, and what is queued and seen from before.
+    already, what is queued and seen from before, and whether the run has finished without it.
     """
 
     run: int
     workers: int
     queued: int
     seen: int
+    over: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ class Script:
     """One of the scripts. It survives a restart of Redis, which forgets scripts."""
 
     def __init__(self, name: str, *, library: bool = True) -> None:
-        self._text = (_source("library") if library else "") + _source(name)
+        shared = ("library", "seen") if library else ()
+        self._text = "".join(map(_source, (*shared, name)))
         self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, client: Client, keys: tuple[str, ...], *args: Any) -> Any:

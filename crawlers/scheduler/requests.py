@@ -11,7 +11,17 @@ from scrapy import Request, Spider
 from scrapy.http import FormRequest, JsonRequest, XmlRpcRequest
 from scrapy.utils.misc import load_object
 
-from crawlers.frontier import BadPayload, Found, Lease, Link, NotPlainData, decode, encode
+from crawlers.frontier import (
+    MOST_PRIORITY,
+    BadPayload,
+    Found,
+    FrontierError,
+    Lease,
+    Link,
+    NotPlainData,
+    decode,
+    encode,
+)
 
 from .politeness import host_of
 from .start import START
@@ -19,11 +29,11 @@ from .start import START
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
 
-# A priority beyond is as good as this; Lua counts exactly to 2^53 only.
-_MOST_PRIORITY = 1_000_000_000
 # Scrapy writes where a request was sent into its meta; a copy for another host must not inherit it.
-_NOT_QUEUED = ("download_slot", "download_latency", START)
+NOT_QUEUED = ("download_slot", "download_latency", START)
 _FIELDS = ("cookies", "flags", "cb_kwargs")
+# What Scrapy's middlewares write into the meta of a request that goes on with the page of another.
+_CONTINUES = ("retry_times", "redirect_times")
 
 
 def callback_names(spider: Spider) -> frozenset[str]:
@@ -38,6 +48,21 @@ def callback_names(spider: Spider) -> frozenset[str]:
             names |= {name for name, value in vars(cls).items() if callable(value)}
     names -= {name for name in vars(Spider) if name not in {"parse", "_parse"}}
     return frozenset(name for name in names if not name.startswith("__"))
+
+
+def fingerprint_of(digest: bytes, *, start_of_run: int | None = None) -> int:
+    """The 64 bits, as a signed number, under which the frontier has seen a request with the fingerprint
+    `digest` of Scrapy's; and what the start of a run yields has one for each run.
+    """
+    if start_of_run is not None:
+        digest = b"start %d " % start_of_run + digest
+    return int.from_bytes(blake2b(digest, digest_size=8).digest(), "big", signed=True)
+
+
+def _check_scheme(url: str, error: type[FrontierError]) -> None:
+    """Who can write to a queue must not read the files of the workers that read it."""
+    if url[:5].lower() == "file:":
+        raise error("a file: URL would read the disk of the worker that it comes to")
 
 
 class RequestCodec:
@@ -65,23 +90,25 @@ class RequestCodec:
         self._kinds: dict[str, type[Request]] = {kind.__name__: kind for kind in kinds}
 
     def fingerprint(self, request: Request) -> int | None:
-        """64 bits, as a signed number, that stand for what `request` fetches; None for one that is not
-        to be deduplicated. A start request that asks for no deduplication has one for each run.
+        """What stands for `request` in the seen set; None for one that is not to be deduplicated. A start
+        request that asks for no deduplication has one for each run.
         """
-        digest = self._fingerprint(request)
-        if request.dont_filter:
-            if START not in request.meta:
-                return None
-            digest = b"start %d " % self.run + digest
-        return int.from_bytes(blake2b(digest, digest_size=8).digest(), "big", signed=True)
+        if not request.dont_filter:
+            return fingerprint_of(self._fingerprint(request))
+        if START in request.meta:
+            return fingerprint_of(self._fingerprint(request), start_of_run=self.run)
+        return None
 
     def to_found(self, request: Request, fingerprint: int | None) -> Found:
         """`request` as it goes into the frontier. Raises :class:`NotPlainData`."""
+        _check_scheme(request.url, NotPlainData)
         host = host_of(request)
         if not host or len(host) > 255 or any(c.isspace() for c in host):
             raise NotPlainData(f"{request.url[:200]!r} has no host that could be asked")
-        priority = max(-_MOST_PRIORITY, min(request.priority, _MOST_PRIORITY))
-        return Found(fingerprint, host, priority, encode(self._to_link(request), self._max_bytes))
+        priority = max(-MOST_PRIORITY, min(request.priority, MOST_PRIORITY))
+        continues = any(name in request.meta for name in _CONTINUES)
+        payload = encode(self._to_link(request), self._max_bytes)
+        return Found(fingerprint, host, priority, payload, continues, START in request.meta)
 
     def _to_link(self, request: Request) -> Link:
         link = Link(
@@ -94,7 +121,7 @@ class RequestCodec:
             dont_filter=request.dont_filter,
         )
         if request.meta:
-            link.meta = {k: v for k, v in request.meta.items() if k not in _NOT_QUEUED}
+            link.meta = {k: v for k, v in request.meta.items() if k not in NOT_QUEUED}
         if request.headers:
             link.headers = dict(request.headers)
         for name in _FIELDS:
@@ -127,7 +154,10 @@ class RequestCodec:
 
     def to_request(self, lease: Lease) -> Request:
         """The request of a `lease`. Raises :class:`BadPayload`."""
+        if len(lease.payload) > self._max_bytes:
+            raise BadPayload(f"it is {len(lease.payload):,} bytes long, {self._max_bytes:,} are allowed")
         link = decode(lease.payload)
+        _check_scheme(link.url, BadPayload)
         kind = self._kinds.get(link.kind) if link.kind else Request
         if kind is None:
             raise BadPayload(f"its class {link.kind[:100]!r} is not one that may be queued")

@@ -107,6 +107,7 @@ class Scheduler(BaseScheduler):
             self._frontier = Frontier(self._client, config.crawl)
             self._codec = self._codec_for(spider, config)
             self._worker = self._worker_for(self._frontier, config)
+            await until_redis_answers(self._check_fingerprinter, config.patience_s)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
         except (BadSetting, FrontierError) as error:
             self._give_up(str(error))
@@ -114,8 +115,19 @@ class Scheduler(BaseScheduler):
             self._give_up(f"{error}. Gave up after {config.patience_s:g} s")
         self._start(self._worker.run())
 
+    async def _check_fingerprinter(self) -> None:
+        """A crawl imported from scrapy-redis has seen URLs under other fingerprints than Scrapy's."""
+        persist = self._config.terms.persist
+        is_scrapy_redis = getattr(self._crawler.request_fingerprinter, "is_scrapy_redis", False)
+        if not is_scrapy_redis and await self._frontier.has_scrapy_redis_fingerprints(persist=persist):
+            raise BadSetting(
+                f"the crawl {self._config.crawl!r} was imported from scrapy-redis: set"
+                " REQUEST_FINGERPRINTER_CLASS to crawlers.migration.ScrapyRedisFingerprinter until it has"
+                " finished, or what it has seen would be fetched again"
+            )
+
     def _give_up(self, sentence: str) -> NoReturn:
-        """Ends the process with a sentence. Any other exception would come with a traceback or exit with 0."""
+        """Ends the process with a sentence; any other exception comes with a traceback or exits with 0."""
         logger.critical("%s", sentence)
         raise SystemExit(1)
 

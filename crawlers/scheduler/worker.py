@@ -31,6 +31,9 @@ _LINGER_S = 0.02  # a worker that has enough to do hands in this often at most
 # How often idle workers ask, all together: a pushed URL is found within 50 ms, by whomever, and an idle
 # fleet of any size costs Redis little. One worker asks four times a second at least.
 _FLEET_POLL_S, _WORKER_POLL_S = 0.05, 0.25
+# With `appendfsync everysec` Redis may come back without what it acknowledged in its last second, two
+# where its disk is slow.
+_FORGOTTEN_S = 3
 _MOST_KNOWN = 200_000  # fingerprints remembered as seen, at some 100 bytes each
 
 
@@ -46,6 +49,7 @@ class Worker:
         on_change: Callable[[], None],
     ) -> None:
         self.finished = False
+        self.takes_start_urls = False
         self.intake: Intake | None = None
         self._frontier = frontier
         self._config = config
@@ -68,6 +72,9 @@ class Worker:
         self._put = self._entered = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._stopping = False
+        self._started: deque[tuple[float, Found]] = deque()
+        self._run = 0
+        self._deaf = False
 
     # What Scrapy's side calls: memory only -------------------------------------------------------------
 
@@ -77,6 +84,9 @@ class Worker:
 
     def put(self, found: Found) -> None:
         """Hands a link over, to go out with the next exchange."""
+        if self._deaf:
+            self._stats.inc_value("frontier/too_late")
+            return
         if found.fingerprint is not None:
             self._known[found.fingerprint] = None
         self._outbox.append(found)
@@ -114,17 +124,21 @@ class Worker:
     # The loop ------------------------------------------------------------------------------------------
 
     async def join(self) -> int:
-        """Enters the crawl and returns its run, counted from 1."""
+        """Enters the crawl and returns its run, counted from 1. Only the first time it may be flushed."""
+        flush = self._config.flush and not self._run
         self._member, joined = await self._frontier.join(
-            self._config.worker, self._config.terms, flush=self._config.flush
+            self._config.worker, self._config.terms, flush=flush, run=self._run
         )
-        if self._config.flush and joined.workers:
+        if flush and joined.workers:
             logger.warning("SCHEDULER_FLUSH_ON_START ignored: other workers are at this crawl")
         logger.info(
             "Joined the crawl %r, run %d, as %s: %d other workers, %d requests queued, %d URLs seen",
             *(self._frontier.crawl, joined.run, self._member.name),
             *(joined.workers, joined.queued, joined.seen),
         )
+        if joined.over or self._run not in (0, joined.run):
+            self._forget_the_run()
+        self._run = joined.run
         return joined.run
 
     async def run(self) -> None:
@@ -158,12 +172,16 @@ class Worker:
             await self._frontier.purge()
 
     def _room(self) -> int:
+        if self._deaf:
+            return 0
         return self._config.capacity - len(self._buffer) - len(self._completion)
 
     def _is_hungry(self) -> bool:
         return len(self._buffer) <= self._config.prefetch // 2 and self._room() > 0
 
     def _sweep(self) -> None:
+        if self._deaf and self._completion.engine.quiet():
+            self._deaf, self._ask_at = False, 0.0
         done, failed = self._completion.sweep()
         self._done += done
         self._failed += failed
@@ -178,7 +196,7 @@ class Worker:
         if self._outbox or self._done or self._failed or self._refused or self._waiting:
             return 0 if not self._buffer else self._sent_at + _LINGER_S - now
         due_at = min(heartbeat_at, self._ask_at) if self._is_hungry() else heartbeat_at
-        if len(self._completion):  # pages under way end without a sign
+        if len(self._completion) or self._deaf:  # pages under way end without a sign
             due_at = min(due_at, now + _LINGER_S)
         return due_at - now
 
@@ -209,6 +227,8 @@ class Worker:
         return batch
 
     def _is_idle(self, batch: Batch) -> bool:
+        if self._deaf:
+            return True
         now = self._clock()
         if batch.found or not self._completion.engine.quiet() or self._counts.queued or self._counts.leased:
             self._busy_at = now
@@ -219,11 +239,13 @@ class Worker:
     def _apply(self, batch: Batch, reply: Reply) -> None:
         now = self._clock()
         self._counts = reply.counts
+        self.takes_start_urls = not (reply.sealed or self._deaf)
         self.poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
         # A host that is due already and was not leased is left to workers that have less.
         due_s = min(reply.due_ms / 1000, self.poll_s) if reply.due_ms else self.poll_s
         self._ask_at = now if len(reply.leases) >= batch.want else now + due_s
         self._entered += len(batch.found)
+        self._remember_start(batch, now)
         self._settle_waiting()
         self._count(batch, reply)
         self._trim_known()
@@ -232,6 +254,12 @@ class Worker:
         self.finished = reply.finished and not self._outbox
         if changed:
             self._on_change()
+
+    def _remember_start(self, batch: Batch, now: float) -> None:
+        """What start yielded lately: other links would be found again where Redis forgets them."""
+        self._started.extend((now, found) for found in batch.found if found.start)
+        while self._started and self._started[0][0] < now - _FORGOTTEN_S:
+            self._started.popleft()
 
     def _count(self, batch: Batch, reply: Reply) -> None:
         self._stats.inc_value("frontier/exchanges")
@@ -269,6 +297,9 @@ class Worker:
         )
         self._stats.inc_value("frontier/fenced")
         self._outbox.extendleft(reversed(batch.found))
+        self._outbox.extendleft(found for _, found in reversed(self._started))
+        self._entered -= len(self._started)
+        self._started.clear()
         self._refused = batch.refused + self._refused
         self._buffer.clear()
         self._done, self._failed = [], []
@@ -276,3 +307,13 @@ class Worker:
         self._known = {f.fingerprint: None for f in self._outbox if f.fingerprint is not None}
         self._ask_at = 0.0
         await until_redis_answers(self.join, self._config.patience_s if self._stopping else None)
+
+    def _forget_the_run(self) -> None:
+        """The run that this worker was at was cleared, or ended without it. What its last pages lead to
+        must not start the next one: until Scrapy is done with them it takes no links and no leases.
+        """
+        self._outbox.clear()
+        self._refused.clear()
+        self._known.clear()
+        self._entered = self._put
+        self._deaf, self.takes_start_urls = True, False

@@ -16,9 +16,7 @@ LONG_MS = 3_600_000
 """A delay or time to live that no test outlasts."""
 
 
-def link(
-    name: str, host: str = HOST, priority: int = 0, fingerprint: int | None = None
-) -> Found:
+def link(name: str, host: str = HOST, priority: int = 0, fingerprint: int | None = None) -> Found:
     """A link whose payload is `name`; without a fingerprint it isn't deduplicated."""
     return Found(fingerprint, host, priority, name.encode())
 
@@ -76,7 +74,7 @@ class Crawl:
 
     def __init__(self, frontier: Frontier, client: redis.Redis) -> None:
         self.frontier = frontier
-        self.redis = client
+        self.redis: Any = client
         self.tag = f"{{{frontier.crawl}}}"
 
     async def join(self, name: str = "worker", *, flush: bool = False, **terms: Any) -> Member:
@@ -89,7 +87,7 @@ class Crawl:
         """What the keys of this generation begin with."""
         return f"{self.tag}:{int(self.redis.hget(f'{self.tag}:meta', 'generation') or 1)}"
 
-    def keys(self, pattern: str = "*") -> list[str]:
+    def key_names(self, pattern: str = "*") -> list[str]:
         """The names of this crawl's keys, without its tag."""
         found = self.redis.scan_iter(f"{self.tag}:{pattern}", count=1000)
         return sorted({key.decode().removeprefix(f"{self.tag}:") for key in found})
@@ -125,7 +123,7 @@ class Crawl:
             b"list": lambda key: self.redis.lrange(key, 0, -1),
             b"stream": self.redis.xrange,
         }
-        keys = (f"{self.tag}:{name}" for name in self.keys())
+        keys = (f"{self.tag}:{name}" for name in self.key_names())
         return {key: read[self.redis.type(key)](key) for key in keys}
 
     def recount(self) -> Recount:

@@ -85,7 +85,7 @@ async def test_the_last_to_leave_a_finished_crawl_frees_its_memory(crawl: Crawl)
     await crawl.frontier.purge()
     # Then the second is told that it was the last, and what people want to read is left
     assert last == [False, True]
-    assert crawl.keys() == ["dead", "meta"]
+    assert crawl.key_names() == ["dead", "meta"]
     status = await crawl.frontier.status()
     assert status == Status(1001, 1000, 0, 0, 1, 0, finished=True, run=1, workers=[])
 
@@ -164,7 +164,7 @@ async def test_flush_drops_what_an_interrupted_crawl_left(crawl: Crawl) -> None:
     # Then it begins with nothing, and nothing of the old is kept
     assert joined == Joined(run=2, workers=0, queued=0, seen=0)
     assert (await give(again, [link("0", fingerprint=0)])).known == 0
-    assert not [key for key in crawl.keys() if key.startswith("1:")]
+    assert not [key for key in crawl.key_names() if key.startswith("1:")]
 
 
 async def test_flush_drops_nothing_while_other_workers_are_at_it(crawl: Crawl) -> None:
@@ -233,7 +233,7 @@ async def test_purge_frees_everything_of_retired_generations(crawl: Crawl, end: 
     await member.leave()
     await crawl.frontier.purge()
     # Then nothing is left
-    assert crawl.keys() == ["meta"]
+    assert crawl.key_names() == ["meta"]
 
 
 async def test_letters_of_a_run_can_be_read_until_the_next_begins(crawl: Crawl) -> None:
@@ -257,4 +257,4 @@ async def test_the_status_of_a_crawl_that_never_was_is_all_zero(crawl: Crawl) ->
     status = await crawl.frontier.status()
     # Then all is zero, and reading it has made nothing
     assert status == Status(0, 0, 0, 0, 0, 0, finished=False, run=0, workers=[])
-    assert crawl.keys() == []
+    assert crawl.key_names() == []

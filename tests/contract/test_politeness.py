@@ -89,8 +89,20 @@ async def test_what_remembers_the_delay_of_an_idle_host_goes_with_it(crawl: Craw
     # When both queues are empty
     await member.exchange(Batch(done=ids(await want(member, 2))))
     # Then the delay is kept for as long as it lasts, and nothing else
-    assert [key for key in crawl.keys() if ":host:" in key] == ["1:host:slow.example"]
+    assert [key for key in crawl.key_names() if ":host:" in key] == ["1:host:slow.example"]
     assert LONG_MS - 60_000 < crawl.redis.pttl(f"{crawl.base}:host:slow.example") <= LONG_MS
+
+
+async def test_a_host_that_has_work_again_is_kept_beyond_its_delay(crawl: Crawl) -> None:
+    # Given a host that has no work left, and is remembered until its delay has passed
+    member = await crawl.join(delay_ms=LONG_MS)
+    await give(member, [link("first")])
+    await member.exchange(Batch(done=ids(await want(member, 1))))
+    assert crawl.redis.pttl(f"{crawl.base}:host:{HOST}") > 0
+    # When a link to it is found
+    await give(member, [link("second")])
+    # Then it has no end any more
+    assert crawl.redis.ttl(f"{crawl.base}:host:{HOST}") == -1
 
 
 async def test_a_failed_page_waits_for_its_host_as_any_other(crawl: Crawl) -> None:
@@ -137,6 +149,31 @@ async def test_a_limit_holds_over_all_workers(crawl: Crawl) -> None:
     assert len((await first.exchange(Batch(failed=[Failed(two, "broken")], want=10))).leases) == 1
     crawl.expire(second)
     assert len((await want(first, 10)).leases) == 1
+
+
+async def test_a_host_at_its_limit_does_not_hold_up_others(crawl: Crawl) -> None:
+    # Given a host whose slots are all taken, which was there first, and another one
+    member = await crawl.join(limit=2)
+    await give(member, links(10))
+    assert len((await want(member, 2)).leases) == 2
+    await give(member, links(1, "b.example"))
+    # When one request is wanted, and another
+    replies = [await want(member, 1), await want(member, 1)]
+    # Then the other host gives it, and afterwards there is no moment to wait for
+    assert [lease.host for lease in replies[0].leases] == ["b.example"]
+    assert (replies[1].leases, replies[1].due_ms) == ([], None)
+
+
+async def test_a_host_beyond_a_limit_that_was_lowered_does_not_hold_up_others(crawl: Crawl) -> None:
+    # Given a host of which two requests are leased, and others
+    first = await crawl.join(limit=3)
+    await give(first, [*links(10), *links(9, "b.example")])
+    await want(first, 4)
+    # When a worker joins with a limit of one, and asks again and again
+    strict = await crawl.join(limit=1, policy={"b.example": (0, 9)})
+    leased = [(await want(strict, 1)).leases for _ in range(3)]
+    # Then it gets what the other host has, once the first has lost its place
+    assert [[lease.host for lease in leases] for leases in leased] == [[], ["b.example"], ["b.example"]]
 
 
 async def test_a_limit_is_kept_where_the_host_has_a_delay_too(crawl: Crawl) -> None:

@@ -53,7 +53,8 @@ class ReadOnly(Refusal):
 @pytest.fixture(params=[Full, ReadOnly], ids=["full", "read-only"])
 def refusal(request: pytest.FixtureRequest) -> Refusal:
     """Each way to refuse in turn."""
-    return request.param()
+    refusal: Refusal = request.param()
+    return refusal
 
 
 async def _refused(crawl: Crawl, refusal: Refusal, call: Callable[[], Awaitable[object]]) -> None:

@@ -177,6 +177,6 @@ async def test_a_crawl_of_which_redis_lost_everything_fences_its_workers(
     server.start()
     # Then the worker is out, has written nothing, and can join anew
     assert (await _until_answered(member, Batch(found=links(3), done=[1], want=5))).fenced
-    assert own_crawl.keys() == []
+    assert own_crawl.key_names() == []
     again = await own_crawl.join()
     assert (await give(again, links(3))).counts.queued == 3

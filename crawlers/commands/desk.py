@@ -1,0 +1,125 @@
+"""What every verb of `scrapy frontier` works with: the crawl, the settings, and how to answer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scrapy import Spider
+from scrapy.crawler import Crawler
+from scrapy.settings import Settings
+from scrapy.spiderloader import get_spider_loader
+from scrapy.utils.misc import build_from_crawler, load_object
+
+from crawlers.frontier import Client
+from crawlers.frontier.operations import Crawl, first_line
+from crawlers.migration import ScrapyRedisFingerprinter
+from crawlers.scheduler.config import at_least
+
+if TYPE_CHECKING:
+    from scrapy.utils.request import RequestFingerprinterProtocol
+
+
+class Failed(Exception):
+    """What was asked for can't be done; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The crawl that was asked for, and the options; `settings` are those of `--spider` where it is given."""
+
+    crawl: Crawl
+    settings: Settings
+    opts: argparse.Namespace
+    spider: type[Spider]
+
+    @classmethod
+    async def open(cls, client: Client, settings: Settings, opts: argparse.Namespace) -> Desk:
+        """Finds the crawl. Raises :class:`Failed` and errors of the frontier."""
+        spider = _spider(settings, opts.spider) if opts.spider else Spider
+        settings = settings.copy()
+        spider.update_settings(settings)
+        imports = opts.verb == "import"
+        name = opts.crawl or (opts.from_scrapy_redis if imports else None)
+        if imports and name is None:
+            name = first_line(Path(opts.argument)).name
+        terms = {
+            "delay_ms": round(at_least(settings.getfloat, "DOWNLOAD_DELAY", 0) * 1000),
+            "limit": at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 0),
+        }
+        return cls(await Crawl.open(client, name, new=imports, **terms), settings, opts, spider)
+
+    async def fingerprinter(self) -> RequestFingerprinterProtocol:
+        """The one with which the crawl's workers tell requests apart."""
+        if (await self.crawl.meta()).get("scrapy_redis"):
+            return ScrapyRedisFingerprinter()
+        made = load_object(self.settings["REQUEST_FINGERPRINTER_CLASS"])
+        fingerprinter: RequestFingerprinterProtocol = build_from_crawler(
+            made, Crawler(self.spider, self.settings)
+        )
+        return fingerprinter
+
+    def confirm(self, question: str) -> None:
+        """Returns if the operator agrees. Raises :class:`Failed` if not, or where nobody can be asked."""
+        if self.opts.yes:
+            return
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise Failed(f"{question} There is no terminal to ask on: add --yes")
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise Failed("nothing was changed")
+
+    def say(self, sentence: str, **figures: Any) -> None:
+        """One sentence; with --json the figures alone."""
+        print(json.dumps(figures) if self.opts.json else printable(sentence))
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[object]], nothing: str) -> None:
+        """Rows under headings, those with ">" in front above numbers. `nothing`: what to say without rows."""
+        cells = [[printable(str(cell)) for cell in row] for row in rows]
+        if not cells:
+            print(nothing)
+        elif sys.stdout.isatty():
+            _rich_table(headings, cells)
+        else:
+            _plain_table(headings, cells)
+
+
+def _spider(settings: Settings, name: str) -> type[Spider]:
+    try:
+        return get_spider_loader(settings).load(name)
+    except KeyError:
+        raise Failed(f"this project has no spider {name!r}") from None
+
+
+def printable(text: str) -> str:
+    """`text` without what moves a terminal's cursor or colours it: URLs and reasons come from anywhere."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def _rich_table(headings: Sequence[str], cells: list[list[str]]) -> None:
+    table = Table()
+    for heading in headings:
+        right = heading.startswith(">")
+        table.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _plain_table(headings: Sequence[str], cells: list[list[str]]) -> None:
+    rows = [[heading.lstrip(">") for heading in headings], *cells]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        aligned = (
+            cell.rjust(width) if heading.startswith(">") else cell.ljust(width)
+            for cell, width, heading in zip(row, widths, headings, strict=True)
+        )
+        print("  ".join(aligned).rstrip())

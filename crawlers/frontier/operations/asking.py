@@ -1,0 +1,135 @@
+"""What a crawl is doing: as a whole, its hosts, its workers and its dead letters. Nothing is changed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from crawlers.frontier.status import read_status
+
+from .crawl import Crawl
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host with work. `due_ms` until one of its requests may start; None while it has none, or is at its
+    limit. `own`: delay and limit are those of DOWNLOAD_SLOTS for it. A delay or limit of 0: none.
+    """
+
+    host: str
+    queued: int
+    active: int
+    due_ms: int | None
+    delay_ms: int
+    limit: int
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A live worker. `busy`: it may still bring work of its own. `hungry`: it got less than it wanted."""
+
+    name: str
+    done: int
+    leased: int
+    expires_ms: int
+    joined_ms: int
+    busy: bool
+    hungry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A dead letter for people to read; `when_ms` since 1970."""
+
+    when_ms: int
+    host: str
+    url: str
+    attempts: int
+    reason: str
+
+
+async def overview(crawl: Crawl) -> dict[str, Any]:
+    """The counters, and the state in a word: running, interrupted, paused, sealed or finished."""
+    meta, status = await crawl.meta(), await read_status(crawl.client, crawl.name)
+    counted = ("enqueued", "done", "queued", "leased", "dead", "dropped")
+    return {
+        "crawl": crawl.name,
+        "state": _state(meta, bool(status.workers)),
+        "run": status.run,
+        **{name: getattr(status, name) for name in counted},
+        "seen": meta.get("seen", 0),
+        "workers": len(status.workers),
+        "due_hosts": await crawl.client.zcard(f"{crawl.base}:ready"),
+        "started_ms": meta.get("started_ms"),
+        "finished_ms": meta.get("finished_ms") if status.finished else None,
+    }
+
+
+def _state(meta: dict[str, int], alive: bool) -> str:
+    words = [name for name in ("finished", "paused", "sealed") if meta.get(name)]
+    return ", ".join(words) or ("running" if alive else "interrupted")
+
+
+async def hosts(crawl: Crawl, limit: int = 0) -> list[Host]:
+    """The hosts with work, those with the most queued first; at most `limit`, 0 for all."""
+    found: list[Host] = []
+    async for some in crawl.hosts():
+        found += await describe(crawl, some)
+        if limit:
+            found = heapq.nsmallest(limit, found, key=_order)
+    return sorted(found, key=_order)
+
+
+def _order(host: Host) -> tuple[int, int, str]:
+    return -host.queued, -host.active, host.host
+
+
+async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
+    """The hosts `names`, of which those that have no work left are skipped."""
+    if not names:
+        return []
+    now_us = await crawl.now_us()
+    async with crawl.client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.hmget(f"{crawl.base}:host:{name}", ["queued", "active"])
+            pipe.zscore(f"{crawl.base}:ready", name)
+            pipe.hget(f"{crawl.tag}:policy", name)
+        replies = await pipe.execute()
+    described = []
+    for name, state, due_us, policy in zip(names, replies[::3], replies[1::3], replies[2::3], strict=True):
+        queued, active = (int(value or 0) for value in state)
+        delay_ms, limit = map(int, policy.split()) if policy else (crawl.delay_ms, crawl.limit)
+        due_ms = None if due_us is None else max(0, round((due_us - now_us) / 1000))
+        if queued or active:
+            described.append(Host(name, queued, active, due_ms, delay_ms, limit, policy is not None))
+    return described
+
+
+async def workers(crawl: Crawl) -> list[WorkerState]:
+    """The live workers."""
+    found = []
+    for worker in (await read_status(crawl.client, crawl.name)).workers:
+        async with crawl.client.pipeline(transaction=False) as pipe:
+            pipe.hget(f"{crawl.base}:worker:{worker.name}", "joined_ms")
+            pipe.sismember(f"{crawl.tag}:busy", worker.name)
+            pipe.sismember(f"{crawl.tag}:hungry", worker.name)
+            joined_ms, busy, hungry = await pipe.execute()
+        times = (worker.expires_ms, int(joined_ms or 0))
+        found.append(WorkerState(worker.name, worker.done, worker.leased, *times, bool(busy), bool(hungry)))
+    return found
+
+
+async def dead(crawl: Crawl, reason: str = "", limit: int = 0) -> AsyncIterator[Dead]:
+    """The dead letters whose reason holds `reason`, the newest first; at most `limit`, 0 for all."""
+    number = 0
+    async for some in crawl.letters(newest_first=True):
+        for letter in some:
+            if reason not in letter.reason:
+                continue
+            yield Dead(letter.when_ms, letter.host, letter.url, letter.attempts, letter.reason)
+            number += 1
+            if number == limit:
+                return

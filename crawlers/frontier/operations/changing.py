@@ -1,0 +1,133 @@
+"""What an operator does to a crawl: pause, seal, clear, drop, retry. Workers may run meanwhile."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from crawlers.frontier import keys
+from crawlers.frontier.client import Frontier
+from crawlers.frontier.codec import decode
+from crawlers.frontier.exceptions import BadPayload
+from crawlers.frontier.scripts import Script
+
+from .crawl import MOST, Crawl, Letter, host_of_url, match, parse_element, step_after, url_of
+
+_SEAL, _CLEAR, _DROP, _RETRY = (Script(f"operations/{name}") for name in ("seal", "clear", "drop", "retry"))
+_FIRST = 50  # elements of a queue whose sizes aren't known yet
+_MOST_WORKERS = 20  # fenced in one step, each with some 64 leases
+_MOST_LETTERS = 200  # retried in one step
+
+
+async def pause(crawl: Crawl) -> bool:
+    """No request is leased from now on; pages under way end. False if it was paused already."""
+    return bool(await crawl.client.hset(keys.meta(crawl.name), "paused", 1))
+
+
+async def resume(crawl: Crawl) -> bool:
+    """Ends a pause. False if there was none."""
+    return bool(await crawl.client.hdel(keys.meta(crawl.name), "paused"))
+
+
+async def seal(crawl: Crawl) -> bool:
+    """Takes no more links and start URLs. True if nothing is left, so that the crawl has ended."""
+    return bool(await crawl.run(_SEAL, {}) == 1)
+
+
+async def clear(crawl: Crawl) -> None:
+    """Gives up all that is queued, seen, leased and dead, fences the workers and frees the memory.
+
+    Start URLs that wait in lists stay there; those that were claimed are given up too.
+    """
+    while await crawl.run(_CLEAR, {"most": _MOST_WORKERS}):
+        pass
+    for kind in ("claims", "claimed"):
+        async for key in crawl.client.scan_iter(f"{{*}}*:{kind}:{match(crawl.name)}", count=MOST):
+            await crawl.client.unlink(key)
+    await Frontier(crawl.client, crawl.name).purge()
+    async for name in crawl.names():  # of the generation given up: what purge doesn't know
+        await crawl.client.unlink(f"{crawl.base}:{name}")
+
+
+async def matching(crawl: Crawl, pattern: re.Pattern[str]) -> int:
+    """How many queued requests have a URL in which `pattern` is found."""
+    number = 0
+    async for host, priority in _queues(crawl):
+        async for _, some in crawl.elements(host, priority):
+            number += sum(_is_hit(element, pattern) for element in some)
+    return number
+
+
+async def drop(crawl: Crawl, pattern: re.Pattern[str]) -> int:
+    """Puts the queued requests in whose URL `pattern` is found among the dead letters; returns how many."""
+    dropped = 0
+    async for host, priority in _queues(crawl):
+        if await _has_hit(crawl, host, priority, pattern):
+            dropped += await _drop_from(crawl, host, priority, pattern)
+    return dropped
+
+
+async def _queues(crawl: Crawl) -> AsyncIterator[tuple[str, int]]:
+    async for some in crawl.hosts():
+        for host in some:
+            for priority in await crawl.priorities(host):
+                yield host, priority
+
+
+def _is_hit(element: bytes, pattern: re.Pattern[str]) -> bool:
+    return pattern.search(url_of(parse_element(element)[1])) is not None
+
+
+async def _has_hit(crawl: Crawl, host: str, priority: int, pattern: re.Pattern[str]) -> bool:
+    async for _, some in crawl.elements(host, priority):
+        if any(_is_hit(element, pattern) for element in some):
+            return True
+    return False
+
+
+async def _drop_from(crawl: Crawl, host: str, priority: int, pattern: re.Pattern[str]) -> int:
+    """Goes through a whole queue once. What workers lease meanwhile is gone from its head."""
+    key = f"{crawl.base}:requests:{host}:{priority}"
+    left, dropped, number = await crawl.client.llen(key), 0, _FIRST
+    while left > 0 and (some := await cast(Any, crawl.client.lrange(key, 0, min(number, left) - 1))):
+        hits = [_is_hit(element, pattern) for element in some]
+        passed, buried = await crawl.run(
+            _DROP,
+            {
+                "host": host,
+                "priority": priority,
+                "drop": [element for element, hit in zip(some, hits, strict=True) if hit],
+                "keep": [element for element, hit in zip(some, hits, strict=True) if not hit],
+                "reason": f"dropped by operator: {pattern.pattern}",
+            },
+        )
+        dropped += buried
+        left -= passed
+        number = step_after(some)
+    return dropped
+
+
+async def retry_dead(crawl: Crawl, reason: str = "") -> tuple[int, int]:
+    """Queues the dead letters again whose reason holds `reason`: how many, and how many can't be.
+
+    Those can't that never were a request in a queue, but a bad start URL or a request that couldn't be
+    written into one.
+    """
+    retried = skipped = 0
+    began_ms = await crawl.now_us() // 1000  # what dies again meanwhile isn't tried for ever
+    async for some in crawl.letters():
+        chosen = [letter for letter in some if reason in letter.reason and letter.when_ms <= began_ms]
+        ids = [letter.id for letter in chosen if is_request(letter)]
+        skipped += len(chosen) - len(ids)
+        for first in range(0, len(ids), _MOST_LETTERS):
+            retried += await crawl.run(_RETRY, {"letters": ids[first : first + _MOST_LETTERS]})
+    return retried, skipped
+
+
+def is_request(letter: Letter) -> bool:
+    """Whether it can be queued: it holds a payload, and stands under the host of its URL."""
+    try:
+        return host_of_url(decode(letter.payload).url) == letter.host
+    except BadPayload:
+        return False

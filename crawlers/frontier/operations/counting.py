@@ -1,0 +1,131 @@
+"""Counts a crawl anew, key by key, without a look at any counter."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from crawlers.frontier import keys
+
+from .crawl import MOST, Crawl, parse_lease
+
+_MOST_INTSET = 512  # members; Redis' own limit, set-max-intset-entries
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the keys of a crawl hold. `queued` and `known` are by host, then priority: the lengths of the
+    queues, and the priorities that the host knows. `hosts`: the figures of each host, queued and active.
+    `ready`: hosts that wait for their turn. `unreadable`: leases that can't be read, by worker.
+    """
+
+    meta: dict[str, int]
+    queued: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+    known: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ready: set[str] = field(default_factory=set)
+    active: Counter[str] = field(default_factory=Counter)
+    alive: set[str] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
+    unreadable: Counter[str] = field(default_factory=Counter)
+    leased: int = 0
+    dead: int = 0
+    seen: int = 0
+    odd_buckets: dict[int, int] = field(default_factory=dict)
+    foreign: list[str] = field(default_factory=list)
+    moved: bool = False
+
+    @property
+    def queued_in_all(self) -> int:
+        """Requests in all queues."""
+        return sum(sum(lengths.values()) for lengths in self.queued.values())
+
+
+async def tally(crawl: Crawl) -> Tally:
+    """Counts `crawl`. `moved` says that it went on meanwhile, so that figures may not fit each other."""
+    counted = Tally(await crawl.meta())
+    names = {name async for name in crawl.names()}
+    sorted_names = _by_kind(names, counted)
+    await _count_queues(crawl, counted, sorted_names["requests"])
+    await _count_hosts(crawl, counted, sorted_names["host"], sorted_names["priorities"])
+    await _count_leases(crawl, counted, sorted_names["leases"])
+    await _count_seen(crawl, counted, sorted_names["seen"])
+    counted.holders |= set(sorted_names["worker"])
+    counted.alive = await crawl.alive()
+    counted.dead = await crawl.client.xlen(keys.dead(crawl.name))
+    counted.moved = counted.meta != await crawl.meta()
+    return counted
+
+
+def _by_kind(names: set[str], counted: Tally) -> dict[str, list[str]]:
+    kinds: dict[str, list[str]] = {
+        kind: [] for kind in ("requests", "host", "priorities", "leases", "seen", "worker")
+    }
+    for name in names - {"ready", "suspects"}:
+        kind, _, rest = name.partition(":")
+        numbered = kind not in {"requests", "seen"} or _is_number(rest.rpartition(":")[2])
+        if kind in kinds and rest and numbered:
+            kinds[kind].append(rest)
+        else:
+            counted.foreign.append(name)
+    return kinds
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+async def _each(crawl: Crawl, calls: list[tuple[Any, ...]]) -> list[Any]:
+    """The replies to many commands, each of which is a moment's work for Redis."""
+    replies: list[Any] = []
+    left = iter(calls)
+    while some := list(islice(left, MOST)):
+        async with crawl.client.pipeline(transaction=False) as pipe:
+            for call in some:
+                pipe.execute_command(*call)
+            replies += await pipe.execute()
+    return replies
+
+
+async def _count_queues(crawl: Crawl, counted: Tally, names: list[str]) -> None:
+    lengths = await _each(crawl, [("LLEN", f"{crawl.base}:requests:{name}") for name in names])
+    for name, length in zip(names, lengths, strict=True):
+        host, _, priority = name.rpartition(":")
+        if length:
+            counted.queued[host][int(priority)] = length
+
+
+async def _count_hosts(crawl: Crawl, counted: Tally, names: list[str], known: list[str]) -> None:
+    states = await _each(
+        crawl, [("HMGET", f"{crawl.base}:host:{name}", "queued", "active") for name in names]
+    )
+    for name, state in zip(names, states, strict=True):
+        queued, active = (int(value or 0) for value in state)
+        counted.hosts[name] = queued, active
+    for name in known:
+        counted.known[name] = set(await crawl.priorities(name))
+    async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:ready", count=MOST):
+        counted.ready.add(name.decode())
+
+
+async def _count_leases(crawl: Crawl, counted: Tally, workers: list[str]) -> None:
+    for worker in workers:
+        held = {}
+        async for lease, record in crawl.client.hscan_iter(f"{crawl.base}:leases:{worker}", count=100):
+            held[lease] = parse_lease(worker, record)
+        counted.holders.add(worker)
+        counted.leased += len(held)
+        counted.unreadable[worker] += sum(lease is None for lease in held.values())
+        counted.active.update(lease.host for lease in held.values() if lease)
+
+
+async def _count_seen(crawl: Crawl, counted: Tally, names: list[str]) -> None:
+    buckets = [int(name) for name in names]
+    sizes = await _each(crawl, [("SCARD", f"{crawl.base}:seen:{bucket}") for bucket in buckets])
+    kinds = await _each(crawl, [("OBJECT", "ENCODING", f"{crawl.base}:seen:{bucket}") for bucket in buckets])
+    counted.seen = sum(sizes)
+    for bucket, size, kind in zip(buckets, sizes, kinds, strict=True):
+        if kind not in (b"intset", None) and size <= _MOST_INTSET:
+            counted.odd_buckets[bucket] = size

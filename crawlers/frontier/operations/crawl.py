@@ -1,0 +1,251 @@
+"""One crawl as an operator sees it: its keys, read in steps that Redis is done with in a moment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from crawlers.frontier import keys, scripts
+from crawlers.frontier.codec import decode
+from crawlers.frontier.connection import Client
+from crawlers.frontier.exceptions import BadPayload, FrontierError
+
+MOST = 1000  # entries read in one step
+_FIRST, _STEP_BYTES = 50, 1_000_000  # elements differ in size: a step reads about a megabyte at most
+
+
+class UnknownCrawl(FrontierError):
+    """There is no such crawl in Redis, or it isn't clear which is meant."""
+
+
+class BadRequest(FrontierError):
+    """What an operator asked for can't be done; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A request outside of its queue: what there is to know of it."""
+
+    host: str
+    priority: int
+    attempts: int
+    payload: bytes
+
+    @property
+    def url(self) -> str:
+        """Its URL; of a payload that isn't one, its first bytes."""
+        return url_of(self.payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Leased(Queued):
+    """A request that a worker holds since `since_ms`."""
+
+    worker: str
+    since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letter(Queued):
+    """A dead letter; `id` is its place in the stream and begins with the ms of its arrival."""
+
+    id: str
+    reason: str
+
+    @property
+    def when_ms(self) -> int:
+        """When it was put there."""
+        return int(self.id.partition("-")[0])
+
+
+def url_of(payload: bytes) -> str:
+    """The URL of a queued payload; of anything else its first characters."""
+    try:
+        return decode(payload).url
+    except BadPayload:
+        return payload[:200].decode(errors="backslashreplace")
+
+
+def host_of_url(url: str) -> str:
+    """The host under which `url` is queued, as `crawlers.scheduler.politeness.host_of` says; "" for none."""
+    try:
+        parts = urlsplit(url)
+        return parts.hostname or parts.scheme
+    except ValueError:
+        return ""
+
+
+def match(text: str) -> str:
+    """`text` as it stands, for SCAN's patterns."""
+    return re.sub(r"([\\*?\[\]])", r"\\\1", text)
+
+
+async def crawls(client: Client) -> list[str]:
+    """The names of all crawls in Redis."""
+    found = {key.decode() async for key in client.scan_iter("{*}:meta", count=MOST, _type="hash")}
+    return sorted(key.removeprefix("{").removesuffix("}:meta") for key in found)
+
+
+class Crawl:
+    """The crawl `name` at this moment. `delay_ms` and `limit` are those of hosts without their own."""
+
+    def __init__(
+        self, client: Client, name: str, generation: int = 1, *, delay_ms: int = 0, limit: int = 0
+    ) -> None:
+        self.client = client
+        self.name = name
+        self.tag = f"{{{name}}}"
+        self.base = f"{self.tag}:{generation}"
+        self.delay_ms = delay_ms
+        self.limit = limit
+
+    @classmethod
+    async def open(cls, client: Client, name: str | None, *, new: bool = False, **terms: int) -> Crawl:
+        """The crawl `name`; None for the only one in Redis; `new`: one that need not exist.
+
+        Raises :class:`UnknownCrawl`, and :class:`BadCrawlName` for a name that can't be one.
+        """
+        if not new and (name is None or not await client.exists(keys.meta(name))):
+            name = _the_only(name, await crawls(client))
+        assert name is not None
+        generation = await client.hget(keys.meta(name), "generation")
+        return cls(client, name, int(generation or 1), **terms)
+
+    async def run(self, script: scripts.Script, values: dict[str, Any]) -> Any:
+        """Runs a script of the frontier on this crawl."""
+        terms = {"delay_ms": self.delay_ms, "limit": self.limit}
+        return await script(self.client, (keys.meta(self.name),), scripts.pack_input({**terms, **values}))
+
+    async def meta(self) -> dict[str, int]:
+        """The counters and flags; a field that isn't there counts as 0 to whoever reads it."""
+        fields = await cast(Any, self.client.hgetall(keys.meta(self.name)))
+        return {name.decode(): int(value) for name, value in fields.items()}
+
+    async def now_us(self) -> int:
+        """Redis' own time."""
+        seconds, microseconds = await self.client.time()
+        return seconds * 1_000_000 + microseconds
+
+    async def alive(self) -> set[str]:
+        """The names of the workers that have not been taken for dead."""
+        return {
+            name.decode() async for name, _ in self.client.zscan_iter(keys.workers(self.name), count=MOST)
+        }
+
+    async def names(self, kind: str = "") -> AsyncIterator[str]:
+        """The keys of this generation whose names begin with `kind`, without that; some may come twice."""
+        prefix = f"{self.base}:{kind}"
+        async for key in self.client.scan_iter(f"{match(prefix)}*", count=MOST):
+            yield key.decode().removeprefix(prefix)
+
+    async def hosts(self) -> AsyncIterator[list[str]]:
+        """The hosts that have work, some at a time, each once."""
+        seen: set[str] = set()
+        some: list[str] = []
+        async for host in self.names("host:"):
+            if host in seen:
+                continue
+            seen.add(host)
+            some.append(host)
+            if len(some) == MOST // 2:
+                yield some
+                some = []
+        yield some
+
+    async def priorities(self, host: str) -> list[int]:
+        """The priorities of which `host` has requests, the highest first."""
+        found: list[int] = []
+        key = f"{self.base}:priorities:{host}"
+        while some := await cast(Any, self.client.zrange(key, len(found), len(found) + MOST - 1)):
+            found += map(int, some)
+        return found
+
+    async def elements(self, host: str, priority: int) -> AsyncIterator[tuple[int, list[bytes]]]:
+        """A queue from its end to its head, some elements at a time, and the place of the first of them.
+
+        Requests leave at the head and come in at the end: counted from the end, none that stays is
+        skipped, though some may be seen twice.
+        """
+        key = f"{self.base}:requests:{host}:{priority}"
+        done, number = 0, _FIRST
+        while True:
+            async with self.client.pipeline(transaction=True) as pipe:
+                pipe.llen(key)
+                pipe.lrange(key, -done - number, -done - 1)
+                length, some = await pipe.execute()
+            if not some:
+                return
+            yield length - done - len(some), some
+            done += len(some)
+            number = step_after(some)
+
+    async def from_head(self, key: str) -> AsyncIterator[list[bytes]]:
+        """A queue from its head to its end; of a crawl that moves, some may be skipped."""
+        done, number = 0, _FIRST
+        while some := await cast(Any, self.client.lrange(key, done, done + number - 1)):
+            yield some
+            done += len(some)
+            number = step_after(some)
+
+    async def leases(self) -> AsyncIterator[Leased]:
+        """All leases of all workers, also of those that are gone."""
+        async for worker in self.names("leases:"):
+            async for _, record in self.client.hscan_iter(f"{self.base}:leases:{worker}", count=100):
+                if lease := parse_lease(worker, record):
+                    yield lease
+
+    async def letters(self, *, newest_first: bool = False) -> AsyncIterator[list[Letter]]:
+        """The dead letters, some at a time."""
+        key, edge, number = keys.dead(self.name), "+" if newest_first else "-", _FIRST
+        while True:
+            read = self.client.xrevrange if newest_first else self.client.xrange
+            limits = (edge, "-") if newest_first else (edge, "+")
+            entries = await cast(Any, read(key, *limits, count=number))
+            if not entries:
+                return
+            some = [_letter(id_.decode(), fields) for id_, fields in entries]
+            yield some
+            edge = f"({some[-1].id}"
+            number = step_after([letter.payload for letter in some])
+
+
+def parse_element(element: bytes) -> tuple[int, bytes]:
+    """A queue's element: attempts and payload."""
+    attempts, _, payload = element.partition(b" ")
+    return (int(attempts) if attempts.isdigit() else 0), payload
+
+
+def parse_lease(worker: str, record: bytes) -> Leased | None:
+    """A lease as `worker` holds it; None for one that can't be read."""
+    parts = record.split(b" ", 4)
+    try:
+        priority, host, attempts, since_ms, payload = parts
+        return Leased(host.decode(), int(priority), int(attempts), payload, worker, int(since_ms))
+    except ValueError:
+        return None
+
+
+def step_after(some: list[bytes]) -> int:
+    """How many elements to read next, after `some` of the same queue."""
+    mean = sum(map(len, some)) // len(some) + 1
+    return max(1, min(MOST, _STEP_BYTES // mean))
+
+
+def _letter(id_: str, fields: dict[bytes, bytes]) -> Letter:
+    host, reason = (fields.get(name, b"").decode(errors="replace") for name in (b"host", b"reason"))
+    priority, attempts = (int(fields.get(name, 0)) for name in (b"priority", b"attempts"))
+    return Letter(host, priority, attempts, fields.get(b"payload", b""), id_, reason)
+
+
+def _the_only(name: str | None, there: list[str]) -> str:
+    shown = ", ".join(there[:20]) + (", …" if len(there) > 20 else "")
+    if name is not None:
+        raise UnknownCrawl(f"there is no crawl {name!r} in this Redis; there are: {shown or 'none'}")
+    if not there:
+        raise UnknownCrawl("there is no crawl in this Redis: see REDIS_URL")
+    if len(there) > 1:
+        raise UnknownCrawl(f"name one of the crawls in this Redis with --crawl: {shown}")
+    return there[0]

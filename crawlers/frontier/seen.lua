@@ -1,0 +1,56 @@
+-- The seen set of one crawl, put behind `library.lua`: linear hashing over sets of integers. Litwin, "Linear
+-- hashing: a new tool for file and table addressing", VLDB 1980: bucket `split` is the next to be split,
+-- `level` the doublings so far.
+
+local BUCKET_LOAD = 200 -- mean; the fullest holds 2x as many and stays an intset, whose limit is 512
+local HASH_BITS = 26
+
+local seen = counters('seen_level', 'seen_split', 'seen')
+local level, split, size = seen[1], seen[2], seen[3]
+
+-- The low bits of a fingerprint. Lua counts exactly to 2^53 only, so its digits go in three parts.
+local function hash_of(fingerprint)
+  local text = string.gsub(fingerprint, '^-', '')
+  local low = tonumber(string.sub(text, -7)) or 0
+  local middle = tonumber(string.sub(text, -14, -8)) or 0
+  local high = tonumber(string.sub(text, 1, -15)) or 0
+  return (high * (1e14 % 2 ^ HASH_BITS) + middle * 1e7 + low) % 2 ^ HASH_BITS
+end
+
+local function bucket_key(bucket)
+  return base .. ':seen:' .. digits(bucket)
+end
+
+-- The two halves are written anew, so that a bucket that outgrew its intset becomes one again.
+local function split_bucket()
+  local from, to = sound(bucket_key(split), 'set'), sound(bucket_key(split + 2 ^ level), 'set')
+  local kept, moved = {}, {}
+  for _, fingerprint in ipairs(redis.call('SMEMBERS', from)) do
+    local half = hash_of(fingerprint) % 2 ^ (level + 1) == split and kept or moved
+    half[#half + 1] = fingerprint
+  end
+  redis.call('DEL', from)
+  in_slices(kept, function(...) redis.call('SADD', from, ...) end)
+  in_slices(moved, function(...) redis.call('SADD', to, ...) end)
+  split = split + 1
+  if split == 2 ^ level then level, split = level + 1, 0 end
+end
+
+local function add_to_seen(fingerprint)
+  local hash = hash_of(fingerprint)
+  local bucket = hash % 2 ^ level
+  if bucket < split then bucket = hash % 2 ^ (level + 1) end
+  local new = redis.pcall('SADD', bucket_key(bucket), fingerprint)
+  if new == 0 then return false end
+  if new ~= 1 then redis.call('SADD', sound(bucket_key(bucket), 'set'), fingerprint) end
+  size = size + 1
+  if size > BUCKET_LOAD * (2 ^ level + split) and level < HASH_BITS then split_bucket() end
+  return true
+end
+
+local function save_seen()
+  if size ~= seen[3] then
+    redis.call('HSET', META, 'seen_level', level, 'seen_split', split, 'seen', digits(size))
+  end
+end
+

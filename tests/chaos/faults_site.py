@@ -1,0 +1,122 @@
+"""A site that resets, cuts short, sends in circles, refuses, and never answers."""
+
+from __future__ import annotations
+
+from .fault import Fault, Outage, Plan
+from .look import page_of
+from .proxy import Honest, Line
+
+
+class _Ill(Honest):
+    """A manner that notes to which `pages` it was shown."""
+
+    def __init__(self, pages: set[int]) -> None:
+        self._pages = pages
+
+    def note(self, request: bytes) -> str:
+        """The path that was asked for."""
+        path = request.split(b" ", 2)[1].decode()
+        if (page := page_of(path)) is not None:
+            self._pages.add(page)
+        return path
+
+
+class _Resets(_Ill):
+    async def request(self, chunk: bytes, line: Line) -> None:
+        self.note(chunk)
+        line.cut(reset=True)
+
+
+class _CutsShort(_Ill):
+    async def request(self, chunk: bytes, line: Line) -> None:
+        self.note(chunk)
+        line.server.write(chunk)
+
+    async def reply(self, chunk: bytes, line: Line) -> None:
+        line.client.write(chunk[: len(chunk) // 2])
+        line.cut()
+
+
+class _SendsInCircles(_Ill):
+    """Every address leads on to another of the same page."""
+
+    async def request(self, chunk: bytes, line: Line) -> None:
+        path, _, query = self.note(chunk).partition("?round=")
+        location = f"{path}?round={int(query or 0) + 1}"
+        head = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        line.client.write(head.encode())
+
+
+class _Refuses(_Ill):
+    async def request(self, chunk: bytes, line: Line) -> None:
+        self.note(chunk)
+        line.client.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+
+
+class _IsSilent(_Ill):
+    async def request(self, chunk: bytes, line: Line) -> None:  # noqa: ARG002
+        self.note(chunk)
+
+
+class SiteResets(Outage):
+    """Connections end by a TCP RST instead of an answer."""
+
+    name = "site resets connections"
+    target = "site"
+    death_reason = "download failed"
+    tracebacks = "Error downloading"
+    manner: type[_Ill] = _Resets
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        plan.site_proxy = True
+
+    def inject(self) -> None:
+        assert self.run.site_proxy is not None
+        self.run.site_proxy.manner = self.manner(self.pages)
+
+    def end(self) -> None:
+        assert self.run.site_proxy is not None
+        self.run.site_proxy.manner = Honest()
+
+    def problems(self) -> list[str]:
+        return [] if self.pages else [f"no page was met by {self.name}"]
+
+
+class SiteCutsShort(SiteResets):
+    """Bodies end before their Content-Length."""
+
+    name = "site truncates bodies"
+    manner = _CutsShort
+
+
+class SiteIsSilent(SiteResets):
+    """Requests are taken and never answered."""
+
+    name = "site never answers"
+    manner = _IsSilent
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        plan.settings["DOWNLOAD_TIMEOUT"] = 1
+
+
+class SiteSendsInCircles(SiteResets):
+    """Redirects without an end, which Scrapy follows 20 times and then drops."""
+
+    name = "site redirects endlessly"
+    manner = _SendsInCircles
+    drops_pages = True
+
+
+class SiteRefuses(SiteResets):
+    """503 for a while, which Scrapy tries twice more and then takes for the page."""
+
+    name = "site answers 503"
+    manner = _Refuses
+    status = 503
+
+
+SITE_FAULTS: tuple[type[Fault], ...] = (
+    *(SiteResets, SiteCutsShort, SiteSendsInCircles, SiteRefuses, SiteIsSilent),
+)

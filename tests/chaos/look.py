@@ -1,0 +1,139 @@
+"""A crawl's keys in Redis, counted one by one in a single atomic step, without trust in any counter."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from crawlers.frontier import BadPayload, decode
+
+# KEYS[1]: the crawl's hash tag. Returns what counters say, what is there, and each worker's leases.
+_LOOK = """
+local tag = KEYS[1]
+local meta = redis.call('HMGET', tag .. ':meta', 'enqueued', 'done', 'queued', 'leased', 'dead', 'finished',
+                        'run', 'reaped', 'generation')
+for i = 1, 9 do meta[i] = tonumber(meta[i]) or 0 end
+local base = tag .. ':' .. math.max(meta[9], 1)
+local queued, leased, again, workers, host_queued, host_active = 0, 0, {}, {}, 0, 0
+for _, key in ipairs(redis.call('KEYS', base .. ':requests:*')) do
+  for _, element in ipairs(redis.call('LRANGE', key, 0, -1)) do
+    queued = queued + 1
+    local attempts, payload = string.match(element, '^(%d+) (.*)$')
+    if attempts ~= '0' then again[#again + 1] = payload end
+  end
+end
+for _, key in ipairs(redis.call('KEYS', base .. ':leases:*')) do
+  local held = {}
+  for _, record in ipairs(redis.call('HVALS', key)) do
+    held[#held + 1] = string.match(record, '^%S+ %S+ %d+ %d+ (.*)$')
+  end
+  leased = leased + #held
+  workers[#workers + 1] = { string.sub(key, #base + 9), held }
+end
+for _, key in ipairs(redis.call('KEYS', base .. ':host:*')) do
+  local host = redis.call('HMGET', key, 'queued', 'active')
+  host_queued, host_active = host_queued + (tonumber(host[1]) or 0), host_active + (tonumber(host[2]) or 0)
+end
+return { meta, { queued, leased, redis.call('XLEN', tag .. ':dead'), host_queued, host_active }, again, workers,
+         redis.call('ZRANGE', tag .. ':workers', 0, -1) }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A crawl at one moment; payloads stand for requests. `again`: queued for another attempt."""
+
+    enqueued: int
+    done: int
+    dead: int
+    finished: bool
+    run: int
+    reaped: int
+    again: frozenset[bytes]
+    leased: dict[str, frozenset[bytes]]
+    alive: tuple[str, ...]
+    unbalanced: str
+    """How counters and keys disagree; empty where they agree."""
+
+    def held_by(self, pid: int) -> frozenset[bytes]:
+        """What the process `pid` has leased."""
+        return frozenset().union(*(held for name, held in self.leased.items() if f":{pid}:" in name))
+
+    def has_joined(self, pid: int) -> bool:
+        """Whether the process `pid` takes part."""
+        return any(f":{pid}:" in name for name in self.alive)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: the URL it is about and why."""
+
+    url: str
+    reason: str
+
+    @property
+    def page(self) -> int | None:
+        """The page of the graph that it is about, if any."""
+        return page_of(self.url)
+
+
+class Observer:
+    """Looks at one crawl; None where Redis doesn't answer."""
+
+    def __init__(self, port: int, crawl: str) -> None:
+        self.client = redis.Redis("127.0.0.1", port, socket_timeout=0.5, retry=Retry(NoBackoff(), 0))
+        self._tag = f"{{{crawl}}}"
+
+    def look(self) -> Look | None:
+        """The crawl at this moment."""
+        try:
+            return _read(self.client.eval(_LOOK, 1, self._tag))
+        except redis.RedisError:
+            return None
+
+    def letters(self) -> list[Letter]:
+        """All dead letters."""
+        entries: list[Any] = self.client.xrange(f"{self._tag}:dead")
+        return [Letter(_url_of(fields[b"payload"]), fields[b"reason"].decode()) for _, fields in entries]
+
+    def left_over(self) -> list[str]:
+        """Keys that a crawl which has ended in order does not leave."""
+        kept = {f"{self._tag}:meta", f"{self._tag}:dead", f"{self._tag}:policy"}
+        return sorted({key.decode() for key in self.client.scan_iter("*", count=1000)} - kept)
+
+
+def _read(reply: list[Any]) -> Look:
+    meta, counted, again, workers, alive = reply
+    enqueued, done, queued, leased, dead, finished, run, reaped, _ = meta
+    facts = {
+        "enqueued is not done + queued + leased + dead": (enqueued, done + queued + leased + dead),
+        "queued": (queued, counted[0]),
+        "leased": (leased, counted[1]),
+        "dead": (dead, counted[2]),
+        "queued over all hosts": (queued, counted[3]),
+        "active over all hosts": (leased, counted[4]),
+    }
+    return Look(
+        *(enqueued, done, dead, finished == 1, run, reaped, frozenset(again)),
+        leased={name.decode(): frozenset(held) for name, held in workers},
+        alive=tuple(name.decode() for name in alive),
+        unbalanced="; ".join(f"{name}: {a} against {b}" for name, (a, b) in facts.items() if a != b),
+    )
+
+
+def _url_of(payload: bytes) -> str:
+    try:
+        return decode(payload).url
+    except BadPayload:
+        return payload.decode(errors="replace")
+
+
+def page_of(url: str) -> int | None:
+    """The number of a page of the graph, None for any other URL."""
+    found = re.search(r"/graph/(\d+)(?:\?|$)", url)
+    return int(found[1]) if found else None
