@@ -18,6 +18,7 @@ import redis
 from deploy.local import servers
 from deploy.local.practice_site import PracticeSite
 from deploy.local.practice_site import practice_site as run_practice_site
+from tests.certificates import Certificate, make_certificate
 
 T = TypeVar("T")
 
@@ -68,6 +69,12 @@ def _or_fail(server: AbstractContextManager[T]) -> Iterator[T]:
         yield started
     finally:
         server.__exit__(None, None, None)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    """A certificate for servers on loopback that nobody but this test trusts."""
+    return make_certificate(tmp_path)
 
 
 @pytest.fixture

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from redis.exceptions import ConnectionError
 
 from crawlers.frontier import Frontier, connect
@@ -25,6 +18,7 @@ from crawlers.retrying import until_redis_answers
 from deploy.local.loopback_server import LoopbackServer
 from deploy.local.processes import LOOPBACK
 from deploy.local.servers import RedisServer
+from tests.certificates import Certificate
 from tests.helpers import wait_until
 
 from .crawl import crawl_through
@@ -39,40 +33,6 @@ async def _crawl(settings: dict[str, Any]) -> None:
 
 
 # TLS -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A server's certificate for loopback that vouches for itself: it is its own authority."""
-
-    certificate: Path
-    key: Path
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Certificate:
-    """A certificate that nobody else knows, for an hour."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a throwaway authority")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    files = Certificate(tmp_path / "certificate.pem", tmp_path / "key.pem")
-    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
 
 
 @asynccontextmanager

@@ -84,7 +84,8 @@ def test_hostile_requests_in_a_queue_become_dead_letters_and_the_crawl_ends(
     assert redis_client.hget(f"{base}:meta", "done") == b"1"
     assert not executed.exists()
     # And each hostile one is set aside with its reason
-    letters = {fields[b"payload"]: fields[b"reason"].decode() for _, fields in redis_client.xrange(f"{base}:dead")}
+    dead = redis_client.xrange(f"{base}:dead")
+    letters = {fields[b"payload"]: fields[b"reason"].decode() for _, fields in dead}
     assert letters.keys() == hostile.keys()
     for bytes_, reason in hostile.items():
         assert reason in letters[bytes_]
