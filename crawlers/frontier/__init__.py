@@ -1,7 +1,7 @@
 """ROOM 2: the frontier that all workers of a crawl share. Redis only; it knows nothing of Scrapy.
 
 A worker joins, then exchanges again and again: links it found and pages it is done with against new
-leases, in one atomic step each. `exchange.lua` holds the rules, `library.lua` the keys.
+leases, in one atomic step each. `exchange.lua` holds the rules, `keys.lua` the keys.
 """
 
 from .client import Frontier, Member

@@ -1,7 +1,7 @@
 """The names of a crawl's keys in Redis.
 
 All of them start with the crawl's name as a hash tag, ``{quotes}:``, so that a crawl lives on one node
-of a Redis Cluster. The scripts derive their keys from :func:`meta` by the same rules; `library.lua`
+of a Redis Cluster. The scripts derive their keys from :func:`meta` by the same rules; `keys.lua`
 lists them all.
 """
 

@@ -23,7 +23,7 @@ class Script:
     """One of the scripts. It survives a restart of Redis, which forgets scripts."""
 
     def __init__(self, name: str, *, library: bool = True) -> None:
-        shared = ("library", "seen") if library else ()
+        shared = ("keys", "library", "seen") if library else ()
         self._text = "".join(map(_source, (*shared, name)))
         self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
 

@@ -1,11 +1,17 @@
 #!/usr/bin/env bash
-# Checks the frontier's Lua scripts as Redis runs them: library.lua and seen.lua in front of each that uses them.
+# Checks the frontier's Lua scripts as Redis runs them: behind the files that they share, if they use them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 checked=$(mktemp -d)
 trap 'rm -r "$checked"' EXIT
-find crawlers/frontier -name '*.lua' ! -name library.lua ! -name seen.lua | while read -r script; do
+shared=(crawlers/frontier/{keys,library,seen}.lua)
+find crawlers/frontier -name '*.lua' | while read -r script; do
+    [[ " ${shared[*]} " != *" $script "* ]] || continue
     name=$checked/$(basename "$script")
-    if grep -q '^-- KEYS\[1\]' "$script"; then cp "$script" "$name"; else cat crawlers/frontier/{library,seen}.lua "$script" > "$name"; fi
+    if grep -q '^-- KEYS\[1\]' "$script"; then
+        cp "$script" "$name"
+    else
+        cat "${shared[@]}" "$script" > "$name"
+    fi
 done
 luacheck --quiet "$checked"/*.lua

@@ -31,6 +31,16 @@ from .crawl import LONG_MS, Recount, open_crawl
 
 HOSTS = ["a.example", "b.example", "c.example"]
 MAX_ATTEMPTS = 3
+MISHAPS = [
+    "its time runs out",
+    "it leaves",
+    "it leaves and speaks later",
+    "another one drops the crawl",
+    "its reply was lost",
+    "Redis loses its last exchange",
+    "Redis loses its scripts",
+    "the delays pass",
+]
 
 _seats = st.integers(0, 2)
 _links = st.tuples(st.sampled_from(HOSTS), st.integers(-1, 1), st.none() | st.integers(0, 20))
@@ -80,18 +90,6 @@ class Conservation(RuleBasedStateMachine):
         self._terms: dict[str, Any] = {"limit": limit, "delay_ms": delay_ms, "persist": persist}
         self.limit = limit
 
-    @rule(seat=_seats, flush=st.booleans())
-    def join(self, seat: int, flush: bool) -> None:
-        if seat in self.seats:
-            return
-        status = self.runner.run(self.crawl.frontier.status())
-        terms = {**self._terms, "max_attempts": MAX_ATTEMPTS}
-        member = self.runner.run(self.crawl.join(flush=flush, **terms))
-        first = self.runner.run(self.crawl.frontier.status()).workers[0]
-        if (status.finished and not self._terms["persist"]) or (flush and first.name == member.name):
-            self._begin()
-        self.seats[seat] = Player(member)
-
     @rule(
         seat=_seats,
         links=st.lists(_links, max_size=6),
@@ -112,9 +110,7 @@ class Conservation(RuleBasedStateMachine):
         lose_reply: bool,
     ) -> None:
         """Something of everything that a worker may say."""
-        self.join(seat, flush=False)
-        self.send_again(seat)
-        player = self.seats[seat]
+        player = self._send_again(seat)
         batch = Batch([self._found(*link) for link in links], want=want, idle=idle)
         for lease, outcome in zip(player.held, outcomes, strict=False):
             if outcome == "done":
@@ -134,50 +130,66 @@ class Conservation(RuleBasedStateMachine):
             player.lost = (prepared, reply) if lose_reply else None
 
     @rule(seat=_seats)
-    def send_again(self, seat: int) -> None:
+    def work(self, seat: int) -> None:
+        """A worker does all that it has, takes more, and has nothing to bring."""
+        self.exchange(seat, [], ["done"] * 9, refused=False, want=6, idle=True, lose_reply=False)
+
+    @rule(seat=_seats, mishap=st.sampled_from(MISHAPS))
+    def suffer(self, seat: int, mishap: str) -> None:
+        """What happens to workers and to Redis."""
+        player = self._seated(seat)
+        match mishap:
+            case "its time runs out":  # it may yet speak before anybody notices, or after
+                self.crawl.redis.zadd(f"{self.crawl.tag}:workers", {player.member.name: 1}, xx=True)
+            case "it leaves":
+                self._leave(seat)
+            case "it leaves and speaks later":
+                self._leave(seat)
+                self.seats[seat] = player
+            case "another one drops the crawl":
+                self._leave(seat)
+                self._seated(seat, flush=True)
+            case "its reply was lost":
+                self._send_again(seat)
+            case "Redis loses its last exchange":
+                self._lose_a_write(player)
+            case "Redis loses its scripts":
+                self.crawl.redis.script_flush()
+            case "the delays pass":
+                self.crawl.let_delays_pass()
+
+    def _seated(self, seat: int, *, flush: bool = False) -> Player:
+        """The worker at `seat`, which joins now if there is none."""
+        if seat not in self.seats:
+            finished = self.runner.run(self.crawl.frontier.status()).finished
+            terms = {**self._terms, "max_attempts": MAX_ATTEMPTS}
+            self.seats[seat] = Player(self.runner.run(self.crawl.join(flush=flush, **terms)))
+            alone = len(self.runner.run(self.crawl.frontier.status()).workers) == 1
+            if (finished and not self._terms["persist"]) or (flush and alone):
+                self._begin()
+        return self.seats[seat]
+
+    def _send_again(self, seat: int) -> Player:
         """The same bytes have the same answer, or none if the worker has been taken for dead since."""
-        player = self.seats.get(seat)
-        if player and player.lost:
+        player = self._seated(seat)
+        if player.lost:
             prepared, lost = player.lost
             before = self.crawl.recount()
             again = self.runner.run(player.member.send(prepared))
             assert again.fenced or (again.leases == lost.leases and not player.out)
             assert self.crawl.recount() == before
             player.lost = None
+        return player
 
-    @rule(seat=_seats, speaks_later=st.booleans())
-    def leave(self, seat: int, speaks_later: bool) -> None:
-        if seat not in self.seats:
-            return
-        player = self.seats[seat]
+    def _leave(self, seat: int) -> None:
+        player = self.seats.pop(seat)
         if self.runner.run(player.member.leave()) and not self._terms["persist"]:
             self.seen.clear()
         player.out = True
-        if not speaks_later:
-            del self.seats[seat]
-
-    @rule(seat=_seats, mishap=st.sampled_from(["death", "lost write", "lost scripts", "time"]))
-    def suffer(self, seat: int, mishap: str) -> None:
-        """What happens to workers and Redis by themselves."""
-        player = self.seats.get(seat)
-        match mishap:
-            case "death" if player:
-                self._die(player)
-            case "lost write" if player and not player.lost:
-                self._lose_a_write(player)
-            case "lost scripts":
-                self.crawl.redis.script_flush()
-            case "time":
-                self.crawl.let_delays_pass()
-
-    def _die(self, player: Player) -> None:
-        """The worker's time runs out; it may yet speak before anybody notices, or after."""
-        self.crawl.redis.zadd(f"{self.crawl.tag}:workers", {player.member.name: 1}, xx=True)
 
     def _lose_a_write(self, player: Player) -> None:
-        """Redis comes back without the last exchange of a worker."""
         key = f"{self.crawl.base}:worker:{player.member.name}"
-        if self.crawl.redis.exists(key):
+        if not player.lost and self.crawl.redis.exists(key):
             self.crawl.redis.hincrby(key, "sequence", -1)
             player.out = True
 
@@ -254,7 +266,7 @@ def test_each_request_is_in_one_place_whatever_happens(
 
     # When anything happens, then the invariants hold after each step
     many = settings(
-        max_examples=60,
+        max_examples=40,
         stateful_step_count=30,
         deadline=None,
         database=None,

@@ -256,12 +256,12 @@ def test_pausing_and_sealing_reach_a_real_spider(
     # Given a real spider at a crawl of its own, which would wait for ever
     crawl = f"{console.crawl}-real"
     own = console.of(crawl)
+    settings = {"MAX_IDLE_TIME_BEFORE_CLOSE": 0, "DOWNLOAD_DELAY": 0.02}
     options: dict[str, Any] = {
         "arguments": {"crawl": crawl, "url": f"{practice_site.url.rstrip('/')}/graph/0"},
-        "settings": {"SPIDER_MODULES": "tests.integration.spiders", "CONCURRENT_REQUESTS": 2,
-                     "MAX_IDLE_TIME_BEFORE_CLOSE": 0},
+        "settings": {"SPIDER_MODULES": "tests.integration.spiders", **settings},
         "env": {"REDIS_URL": redis_url},
-    }  # fmt: skip
+    }
 
     def done() -> int:
         return int(redis_client.hget(f"{{{crawl}}}:meta", "done") or 0)
@@ -275,13 +275,12 @@ def test_pausing_and_sealing_reach_a_real_spider(
         before = done()
         own.run("check")
         assert done() == before
-        own.run("resume")
-        wait_until(lambda: done() > before)
-        # And a sealed crawl ends by itself, its start URLs left alone
+        # And once it is sealed and resumed, it ends with what is queued, its start URLs left alone
         own.run("seal")
+        own.run("resume")
         redis_client.rpush(f"{crawl}:start_urls", practice_site.url)
         assert "Spider closed (finished)" in spider.end().log
     status = own.json("status")
     assert (status["queued"], status["leased"]) == (0, 0)
-    assert status["dropped"] > 0
+    assert before < status["done"] < 999
     assert redis_client.llen(f"{crawl}:start_urls") == 1

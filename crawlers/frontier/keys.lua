@@ -1,0 +1,81 @@
+-- The keys of one crawl, and what of them is trusted. The client puts this file, library.lua and seen.lua
+-- in front of every script. A script runs alone in Redis, so that all it does is one atomic step.
+--
+-- KEYS[1]  {crawl}:meta. Every other key is derived from it and shares its hash tag, and with it its
+--          node of a Redis Cluster.
+-- ARGV[1]  the script's input, one msgpack map
+--
+-- Units: *_us microseconds and *_ms milliseconds of Redis' own clock. A limit or delay of 0: none.
+
+local tag = string.sub(KEYS[1], 1, -6)
+local input = cmsgpack.unpack(ARGV[1])
+
+local META = KEYS[1]               -- hash    counters, generation, run, size of the seen set; `paused`: no
+                                   --         leases are handed out; `sealed`: no links are taken;
+                                   --         `scrapy_redis`: its fingerprints are in the seen set
+local WORKERS = tag .. ':workers'  -- zset    worker -> ms at which it is taken for dead
+local BUSY = tag .. ':busy'        -- set     workers that may still bring work of their own
+local HUNGRY = tag .. ':hungry'    -- set     workers that last got less than they wanted
+local POLICY = tag .. ':policy'    -- hash    host -> "delay_ms limit" where it differs from the rest
+local DEAD = tag .. ':dead'        -- stream  dead letters: host, priority, attempts, reason, payload
+local PURGE = tag .. ':purge'      -- hash    generation given up -> seen buckets still to be freed
+-- Of one generation, which ends when its crawl is cleared:
+local base                         --         {crawl}:<generation>
+local READY                        -- zset    host -> us from which one of its requests may start
+local SUSPECTS                     -- set     payloads of requests that one more dead worker would bury
+--   <base>:host:<host>               hash    queued, active, next_us
+--   <base>:priorities:<host>         zset    priority -> its negative, of the lists that exist
+--   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first
+--   <base>:seen:<bucket>             set     fingerprints as integers
+--   <base>:worker:<worker>           hash    sequence, first and last lease of its last reply, done
+--   <base>:leases:<worker>           hash    lease -> "priority host attempts leased_ms payload"
+
+local OK, FENCED = 0, 1
+
+-- Trust -----------------------------------------------------------------------------------------------
+-- A script that fails has done half of its work. So nothing is taken for what a worker wrote unless it
+-- looks like it: what doesn't is set aside among the dead letters.
+
+local odd = {} -- {what, reason}, to be buried once the counters are there
+
+-- A key of another type than ours gives way: it gets a name of its own.
+local function sound(key, kind)
+  local found = redis.call('TYPE', key).ok
+  if found == kind or found == 'none' then return key end
+  redis.call('RENAME', key, tag .. ':set-aside:' .. string.sub(key, #tag + 2))
+  odd[#odd + 1] = { key, 'this key held a ' .. found .. ', now under ' .. tag .. ':set-aside:' }
+  return key
+end
+
+-- The whole number that `text` is, if it is one that Lua can count with and at most `most`.
+local function whole(text, most)
+  local number = text and #text < 17 and string.match(text, '^-?%d+$') and tonumber(text)
+  return number and number <= (most or 2 ^ 52) and number
+end
+
+local function check_meta()
+  local most = { seen_level = 26, seen_split = 2 ^ 26 }
+  local names = { 'generation', 'run', 'finished', 'paused', 'sealed', 'seen_level', 'seen_split', 'seen',
+                  'last_lease', 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped' }
+  for i, value in ipairs(redis.call('HMGET', sound(META, 'hash'), unpack(names))) do
+    if value and not whole(value, most[names[i]]) then
+      redis.call('HDEL', META, names[i])
+      odd[#odd + 1] = { value, 'the counter ' .. names[i] .. ' was no number' }
+    end
+  end
+end
+check_meta()
+
+local function enter(generation)
+  base = tag .. ':' .. generation
+  READY = sound(base .. ':ready', 'zset')
+  SUSPECTS = sound(base .. ':suspects', 'set')
+end
+enter(redis.call('HGET', META, 'generation') or '1')
+sound(WORKERS, 'zset')
+sound(BUSY, 'set')
+sound(HUNGRY, 'set')
+sound(POLICY, 'hash')
+sound(DEAD, 'stream')
+sound(PURGE, 'hash')
+
