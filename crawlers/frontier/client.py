@@ -148,8 +148,8 @@ class Frontier:
         reply: list[Any] = await scripts.CLAIM(self.client, (start_urls, *held), most, hold_ms)
         if len(reply) == 2:
             raise BadStartUrls(
-                f"the key {reply[1].decode()!r} holds a {reply[0].decode()}; push start URLs to a list, set or"
-                " sorted set, or delete that key"
+                f"the key {reply[1].decode()!r} holds a {reply[0].decode()}; push start URLs to a list,"
+                " set or sorted set, or delete that key"
             )
         return Claims(*reply)
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from crawlers.frontier import Batch, Counts, Failed, Found, Frontier, Lease, Member, Refused, Reply
 from crawlers.retrying import until_redis_answers
 
+from .outbox import Outbox
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -26,15 +28,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MOST_FOUND = 1000  # links in one exchange; Redis is busy with them for some 10 ms
 _LINGER_S = 0.02  # a worker that has enough to do hands in this often at most
 # How often idle workers ask, all together: a pushed URL is found within 50 ms, by whomever, and an idle
 # fleet of any size costs Redis little. One worker asks four times a second at least.
 _FLEET_POLL_S, _WORKER_POLL_S = 0.05, 0.25
-# With `appendfsync everysec` Redis may come back without what it acknowledged in its last second, two
-# where its disk is slow.
-_FORGOTTEN_S = 3
-_MOST_KNOWN = 200_000  # fingerprints remembered as seen, at some 100 bytes each
 
 
 class Worker:
@@ -57,22 +54,17 @@ class Worker:
         self._stats = stats
         self._on_change = on_change
         self._member: Member
-        self._outbox: deque[Found] = deque()
-        self._refused: list[Refused] = []
         self._done: list[int] = []
         self._failed: list[Failed] = []
         self._buffer: deque[Lease] = deque()
-        self._known: dict[int, None] = {}
         self._counts = Counts()
         self._wake = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
+        self._outbox = Outbox(self._wake.set, self._clock)
         self._sent_at = self._ask_at = 0.0
         self._busy_at = self._clock()
         self.poll_s = _FLEET_POLL_S
-        self._put = self._entered = 0
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
         self._stopping = False
-        self._started: deque[tuple[float, Found]] = deque()
         self._run = 0
         self._deaf = False
 
@@ -80,17 +72,14 @@ class Worker:
 
     def knows(self, fingerprint: int) -> bool:
         """This worker knows that a link was seen, by itself or by what waits in its outbox."""
-        return fingerprint in self._known
+        return self._outbox.knows(fingerprint)
 
     def put(self, found: Found) -> None:
         """Hands a link over, to go out with the next exchange."""
         if self._deaf:
             self._stats.inc_value("frontier/too_late")
             return
-        if found.fingerprint is not None:
-            self._known[found.fingerprint] = None
-        self._outbox.append(found)
-        self._put += 1
+        self._outbox.put(found)
         self.finished = False
         if not self._buffer:
             self._wake.set()
@@ -99,8 +88,7 @@ class Worker:
         """Sets aside what can't be crawled, among the dead letters."""
         logger.warning("Set aside (%s): %s", refused.source, refused.reason)
         self._stats.inc_value("frontier/refused")
-        self._refused.append(refused)
-        self._wake.set()
+        self._outbox.refuse(refused)
 
     def spoil(self, lease: Lease, reason: str) -> None:
         """Ends a lease of which no request can be made, among the dead letters."""
@@ -116,10 +104,7 @@ class Worker:
 
     async def flushed(self) -> None:
         """Returns when all that was put or refused until now is in the frontier."""
-        entered = asyncio.get_running_loop().create_future()
-        self._waiting.append((self._put, entered))
-        self._wake.set()
-        await entered
+        await self._outbox.flushed()
 
     # The loop ------------------------------------------------------------------------------------------
 
@@ -165,7 +150,7 @@ class Worker:
         """
         self._buffer.clear()
         self._sweep()
-        while self._outbox or self._done or self._failed or self._refused:
+        while self._has_news():
             await self._exchange(want=0)
         last = await until_redis_answers(self._member.leave, self._config.patience_s)
         if last:
@@ -178,6 +163,9 @@ class Worker:
 
     def _is_hungry(self) -> bool:
         return len(self._buffer) <= self._config.prefetch // 2 and self._room() > 0
+
+    def _has_news(self) -> bool:
+        return bool(self._outbox.pressing or self._done or self._failed)
 
     def _sweep(self) -> None:
         if self._deaf and self._completion.engine.quiet():
@@ -193,7 +181,7 @@ class Worker:
             return 0
         self._sweep()
         heartbeat_at = self._sent_at + self._config.terms.ttl_ms / 3000
-        if self._outbox or self._done or self._failed or self._refused or self._waiting:
+        if self._has_news():
             return 0 if not self._buffer else self._sent_at + _LINGER_S - now
         due_at = min(heartbeat_at, self._ask_at) if self._is_hungry() else heartbeat_at
         if len(self._completion) or self._deaf:  # pages under way end without a sign
@@ -217,10 +205,7 @@ class Worker:
         """Completions go with the last of the links, never before: so no page outruns its links."""
         self._sweep()
         batch = Batch(want=max(self._room(), 0) if want is None else want)
-        while self._outbox and len(batch.found) < _MOST_FOUND:
-            batch.found.append(self._outbox.popleft())
-        batch.refused, self._refused = self._refused, []
-        if not self._outbox:
+        if self._outbox.fill(batch):
             batch.done, self._done = self._done, []
             batch.failed, self._failed = self._failed, []
             batch.idle = self._is_idle(batch)
@@ -244,22 +229,13 @@ class Worker:
         # A host that is due already and was not leased is left to workers that have less.
         due_s = min(reply.due_ms / 1000, self.poll_s) if reply.due_ms else self.poll_s
         self._ask_at = now if len(reply.leases) >= batch.want else now + due_s
-        self._entered += len(batch.found)
-        self._remember_start(batch, now)
-        self._settle_waiting()
+        self._outbox.entered(batch)
         self._count(batch, reply)
-        self._trim_known()
         self._buffer.extend(reply.leases)
         changed = bool(reply.leases) or (reply.finished and not self.finished)
         self.finished = reply.finished and not self._outbox
         if changed:
             self._on_change()
-
-    def _remember_start(self, batch: Batch, now: float) -> None:
-        """What start yielded lately: other links would be found again where Redis forgets them."""
-        self._started.extend((now, found) for found in batch.found if found.start)
-        while self._started and self._started[0][0] < now - _FORGOTTEN_S:
-            self._started.popleft()
 
     def _count(self, batch: Batch, reply: Reply) -> None:
         self._stats.inc_value("frontier/exchanges")
@@ -273,20 +249,6 @@ class Worker:
             if number:
                 self._stats.inc_value(name, number)
 
-    def _settle_waiting(self) -> None:
-        """What was refused goes out with the first exchange, links in the order they were put."""
-        waiting, self._waiting = self._waiting, []
-        for put, entered in waiting:
-            if put > self._entered or self._refused:
-                self._waiting.append((put, entered))
-            elif not entered.done():
-                entered.set_result(None)
-
-    def _trim_known(self) -> None:
-        if len(self._known) > _MOST_KNOWN:
-            for fingerprint in list(self._known)[: len(self._known) - _MOST_KNOWN // 2]:
-                del self._known[fingerprint]
-
     async def _come_back(self, batch: Batch) -> None:
         """Fenced: the leases are others' now. Links found stay true and go out under a new name."""
         logger.warning(
@@ -296,15 +258,10 @@ class Worker:
             len(self._buffer) + len(self._completion),
         )
         self._stats.inc_value("frontier/fenced")
-        self._outbox.extendleft(reversed(batch.found))
-        self._outbox.extendleft(found for _, found in reversed(self._started))
-        self._entered -= len(self._started)
-        self._started.clear()
-        self._refused = batch.refused + self._refused
+        self._outbox.put_back(batch)
         self._buffer.clear()
         self._done, self._failed = [], []
         self._completion.forget_all()
-        self._known = {f.fingerprint: None for f in self._outbox if f.fingerprint is not None}
         self._ask_at = 0.0
         await until_redis_answers(self.join, self._config.patience_s if self._stopping else None)
 
@@ -313,7 +270,4 @@ class Worker:
         must not start the next one: until Scrapy is done with them it takes no links and no leases.
         """
         self._outbox.clear()
-        self._refused.clear()
-        self._known.clear()
-        self._entered = self._put
         self._deaf, self.takes_start_urls = True, False

@@ -267,7 +267,7 @@ def test_each_request_is_in_one_place_whatever_happens(
     # When anything happens, then the invariants hold after each step
     many = settings(
         max_examples=40,
-        stateful_step_count=30,
+        stateful_step_count=50,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -377,6 +377,25 @@ async def test_a_file_that_was_cut_short_is_not_imported_at_all(crawl: Crawl, tm
     assert crawl.state() == before
 
 
+async def test_an_import_that_redis_ends_says_how_much_is_there(own_crawl: Crawl, tmp_path: Path) -> None:
+    # Given an export, and a Redis that has no room for it
+    member = await own_crawl.join()
+    for first in range(0, 3000, 500):
+        await give(member, [page(n) for n in range(first, first + 500)])
+    await member.leave()
+    file = tmp_path / "crawl.jsonl"
+    await operations.export(await opened(own_crawl), file)
+    copy = await operations.Crawl.open(own_crawl.frontier.client, "copy", new=True)
+    used = own_crawl.redis.info("memory")["used_memory"]
+    own_crawl.redis.config_set("maxmemory", used + 60_000)
+    # When it is imported
+    # Then that ends with a sentence that says how far it came
+    with pytest.raises(
+        BadRequest, match=r"Redis failed when [\d,]+ requests, 0 dead letters had been imported"
+    ):
+        await operations.import_from(copy, file)
+
+
 # Check -------------------------------------------------------------------------------------------------
 
 
@@ -397,6 +416,7 @@ async def test_check_finds_nothing_wrong_with_a_crawl_under_way(crawl: Crawl) ->
     [
         ("hincrby", "{tag}:meta", "queued", 5),
         ("hset", "{tag}:meta", "leased", 0),
+        ("hset", "{tag}:meta", "queued", -5),
         ("hset", "{tag}:meta", "done", 40),
         ("hset", "{base}:host:a.example", "queued", 1),
         ("hset", "{base}:host:a.example", "active", 9),
@@ -440,7 +460,7 @@ async def test_leases_of_a_worker_that_is_none_go_back_to_the_front(crawl: Crawl
     # When the crawl is repaired
     report = await operations.check(await opened(crawl), repair=True)
     # Then what it held comes first
-    assert any("put back 2 requests" in line for line in report.repairs)
+    assert f"took back the 2 leases of {member.name}" in report.repairs
     assert await lease_all(await crawl.join(), 5) == ["0", "1", "2", "3", "4"]
 
 
@@ -448,10 +468,15 @@ async def test_no_crawl_is_hurt_by_a_key_of_another_type(crawl: Crawl) -> None:
     # Given a key of ours that somebody else has written
     await give(await crawl.join(), pages(2))
     crawl.redis.set(f"{crawl.base}:surprise", "?")
+    crawl.redis.set(f"{crawl.base}:requests:b.example:0", "?")
+    crawl.redis.hset(f"{crawl.tag}:meta", "paused", "perhaps")
     # When the crawl is checked
     report = await operations.check(await opened(crawl))
-    # Then it is named
-    assert report.findings == [f"the key {crawl.base}:surprise belongs to nothing"]
+    # Then each is named
+    assert report.findings == [
+        f"the key {crawl.base}:requests:b.example:0 holds a string, not a list",
+        f"the key {crawl.base}:surprise belongs to nothing",
+    ]
 
 
 def test_the_operator_imports_no_scrapy() -> None:

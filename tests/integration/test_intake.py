@@ -219,7 +219,7 @@ def test_a_key_that_holds_something_else_is_named_and_stops_no_worker(
     ended = run_spider("plain", **options)
 
     # Then it says so, leaves it alone, and ends
-    assert f"the key '{key}' holds a string; push start URLs to a list" in ended.log
+    assert f"the key '{key}' holds a string; push start URLs to a list," in ended.log
     assert redis_client.get(key) == b"http://x.example/"
     assert "Spider closed (finished)" in ended.log
 

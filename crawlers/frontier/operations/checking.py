@@ -55,7 +55,7 @@ def findings(crawl: Crawl, counted: Tally) -> list[str]:
         *(f"the host {host} {what}" for host, what in _wrong_hosts(counted).items()),
         *_wrong_leases(counted),
         *(f"bucket {b} of the seen set is no set of integers" for b in sorted(counted.odd_buckets)),
-        *(f"the key {crawl.base}:{name} belongs to nothing" for name in sorted(counted.foreign)),
+        *(f"the key {crawl.base}:{name} {what}" for name, what in sorted(counted.foreign.items())),
     ]
 
 
@@ -129,8 +129,8 @@ async def _repair(crawl: Crawl, counted: Tally) -> list[str]:
 async def _repair_workers(crawl: Crawl, workers: list[str]) -> list[str]:
     did = []
     for worker in workers:
-        requeued, buried = await crawl.run(_WORKER, {"worker": worker})
-        did.append(f"put back {requeued} requests of {worker}, and {buried} among the dead letters")
+        held = await crawl.run(_WORKER, {"worker": worker})
+        did.append(f"took back the {held} leases of {worker}")
     return did
 
 

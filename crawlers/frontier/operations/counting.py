@@ -12,6 +12,17 @@ from crawlers.frontier import keys
 from .crawl import MOST, Crawl, parse_lease
 
 _MOST_INTSET = 512  # members; Redis' own limit, set-max-intset-entries
+# The kinds of keys of a generation, and what type each is of.
+_TYPES = {
+    "ready": "zset",
+    "suspects": "set",
+    "host": "hash",
+    "priorities": "zset",
+    "requests": "list",
+    "seen": "set",
+    "worker": "hash",
+    "leases": "hash",
+}
 
 
 @dataclass(slots=True)
@@ -34,7 +45,7 @@ class Tally:
     dead: int = 0
     seen: int = 0
     odd_buckets: dict[int, int] = field(default_factory=dict)
-    foreign: list[str] = field(default_factory=list)
+    foreign: dict[str, str] = field(default_factory=dict)
     moved: bool = False
 
     @property
@@ -47,7 +58,7 @@ async def tally(crawl: Crawl) -> Tally:
     """Counts `crawl`. `moved` says that it went on meanwhile, so that figures may not fit each other."""
     counted = Tally(await crawl.meta())
     names = {name async for name in crawl.names()}
-    sorted_names = _by_kind(names, counted)
+    sorted_names = await _by_kind(crawl, sorted(names), counted)
     await _count_queues(crawl, counted, sorted_names["requests"])
     await _count_hosts(crawl, counted, sorted_names["host"], sorted_names["priorities"])
     await _count_leases(crawl, counted, sorted_names["leases"])
@@ -59,17 +70,19 @@ async def tally(crawl: Crawl) -> Tally:
     return counted
 
 
-def _by_kind(names: set[str], counted: Tally) -> dict[str, list[str]]:
-    kinds: dict[str, list[str]] = {
-        kind: [] for kind in ("requests", "host", "priorities", "leases", "seen", "worker")
-    }
-    for name in names - {"ready", "suspects"}:
+async def _by_kind(crawl: Crawl, names: list[str], counted: Tally) -> dict[str, list[str]]:
+    """The names of each kind of key, without the kind; what is no key of a crawl is foreign."""
+    kinds: dict[str, list[str]] = {kind: [] for kind in _TYPES}
+    types = await _each(crawl, [("TYPE", f"{crawl.base}:{name}") for name in names])
+    for name, type_ in zip(names, types, strict=True):
         kind, _, rest = name.partition(":")
         numbered = kind not in {"requests", "seen"} or _is_number(rest.rpartition(":")[2])
-        if kind in kinds and rest and numbered:
+        if kind not in _TYPES or not numbered:
+            counted.foreign[name] = "belongs to nothing"
+        elif type_ == _TYPES[kind].encode():
             kinds[kind].append(rest)
-        else:
-            counted.foreign.append(name)
+        elif type_ != b"none":
+            counted.foreign[name] = f"holds a {type_.decode()}, not a {_TYPES[kind]}"
     return kinds
 
 
@@ -106,8 +119,9 @@ async def _count_hosts(crawl: Crawl, counted: Tally, names: list[str], known: li
         counted.hosts[name] = queued, active
     for name in known:
         counted.known[name] = set(await crawl.priorities(name))
-    async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:ready", count=MOST):
-        counted.ready.add(name.decode())
+    if "ready" not in counted.foreign:
+        async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:ready", count=MOST):
+            counted.ready.add(name.decode())
 
 
 async def _count_leases(crawl: Crawl, counted: Tally, workers: list[str]) -> None:

@@ -13,6 +13,7 @@ from crawlers.frontier.codec import decode
 from crawlers.frontier.connection import Client
 from crawlers.frontier.exceptions import BadPayload, FrontierError
 
+_NUMBER = re.compile(rb"-?\d{1,18}")
 MOST = 1000  # entries read in one step
 _FIRST, _STEP_BYTES = 50, 1_000_000  # elements differ in size: a step reads about a megabyte at most
 
@@ -120,9 +121,9 @@ class Crawl:
         return await script(self.client, (keys.meta(self.name),), scripts.pack_input({**terms, **values}))
 
     async def meta(self) -> dict[str, int]:
-        """The counters and flags; a field that isn't there counts as 0 to whoever reads it."""
+        """The counters and flags. What is missing, or no number, is 0 to whoever reads it."""
         fields = await cast(Any, self.client.hgetall(keys.meta(self.name)))
-        return {name.decode(): int(value) for name, value in fields.items()}
+        return {name.decode(): int(value) for name, value in fields.items() if _NUMBER.fullmatch(value)}
 
     async def now_us(self) -> int:
         """Redis' own time."""

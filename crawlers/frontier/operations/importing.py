@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from redis.exceptions import RedisError
+
 from . import lines
 from .crawl import BadRequest, Crawl, Letter, Queued
 from .lines import BadLine, Begins, Ends
@@ -49,10 +51,24 @@ def first_line(file: Path) -> Begins:
 
 
 async def import_from(crawl: Crawl, file: Path) -> Imported:
-    """Puts what `file` holds into `crawl`, beside what is there. Bad lines are set aside and counted."""
+    """Puts what `file` holds into `crawl`, beside what is there. Bad lines are set aside and counted.
+
+    Raises :class:`BadRequest` for a file that is no whole export, before anything has changed, and where
+    Redis fails: then it says how much is there.
+    """
     begins = first_line(file)
     restorer, imported = Restorer(crawl, begins.run, begins.scrapy_redis == 1), Imported()
     imported.restored = restorer.restored
+    try:
+        await _read_all(file, restorer, imported)
+        await restorer.count(begins.done, begins.dropped)
+    except RedisError as error:
+        there = f"{imported.restored.queued:,} requests, {imported.restored.dead:,} dead letters"
+        raise BadRequest(f"Redis failed when {there} had been imported, clear it first: {error}") from None
+    return imported
+
+
+async def _read_all(file: Path, restorer: Restorer, imported: Imported) -> None:
     with ExitStack() as stack:
         source = stack.enter_context(file.open(encoding="utf-8", errors="replace", newline="\n"))
         for number, line in _numbered(source):
@@ -64,8 +80,6 @@ async def import_from(crawl: Crawl, file: Path) -> Imported:
                     aside = stack.enter_context(imported.aside.open("w", encoding="utf-8"))
                 aside.write(f"{number}\t{error}\t{line.rstrip()[:_MOST_CHARACTERS]}\n")
                 imported.rejected += 1
-    await restorer.count(begins.done, begins.dropped)
-    return imported
 
 
 def _numbered(source: TextIO) -> Iterator[tuple[int, str]]:
