@@ -21,7 +21,7 @@ test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
 
 chaos: $(INSTALLED)
-	@$(BIN)/python -m pytest tests/chaos $(ARGS)
+	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
 check: $(INSTALLED)
 	@$(BIN)/ruff check .
@@ -40,7 +40,7 @@ clean:
 help:
 	@echo 'make crawl    crawl with WORKERS=2 processes, SPIDER=quotes, URL= (default: a practice site)'
 	@echo 'make test     run all tests against a real Redis and MongoDB; ARGS= goes to pytest'
-	@echo 'make chaos    run only the tests that kill, pause and restart things'
+	@echo 'make chaos    kill, pause and restart things for an hour; ARGS="--minutes 5 --seed 1"'
 	@echo 'make check    lint, formatting, types and Lua scripts'
 	@echo 'make servers  run Redis and MongoDB until Ctrl-C, to crawl by hand'
 	@echo 'make clean    delete .venv, .data (with what was crawled into it) and caches'

@@ -19,8 +19,9 @@ SCHEDULER = "crawlers.scheduler.Scheduler"
 DOWNLOADER = "crawlers.scheduler.Downloader"
 SPIDER_MIDDLEWARES = {"crawlers.scheduler.StartOnce": 10}
 
-# scrapy-redis' own: REDIS_HOST, REDIS_PORT, REDIS_PARAMS and REDIS_START_URLS_KEY work as well.
-REDIS_URL = os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0")
+# scrapy-redis' own settings. REDIS_HOST and REDIS_PORT count where no REDIS_URL is given; without any it
+# is localhost:6379.
+REDIS_URL = os.environ.get("REDIS_URL")
 # True: the next run of a finished crawl skips what this one has seen.
 SCHEDULER_PERSIST = False
 # True: the first worker drops what an interrupted crawl left.

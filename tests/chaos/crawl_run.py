@@ -100,8 +100,7 @@ class CrawlRun:
         self._stand_between()
         deeds = {f"/graph/{page}": asdict(deed) for page, deed in self.plan.deeds.items()}
         (self.folder / "deeds.json").write_text(json.dumps(deeds))
-        supervised = sum(fault.deaths for fault in self.faults) > 1
-        self.fleet = Fleet(self.new_worker, self.scale.workers, supervised)
+        self.fleet = Fleet(self.new_worker, self.scale.workers, self.is_supervised)
         return self
 
     def _stand_between(self) -> None:
@@ -122,6 +121,11 @@ class CrawlRun:
         self._stack.close()
 
     # What faults act upon ------------------------------------------------------------------------------
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether workers that die are started again: where the others may not be enough."""
+        return sum(fault.deaths for fault in self.faults) > 1
 
     @property
     def database(self) -> Database[dict[str, Any]]:

@@ -39,7 +39,8 @@ for _, key in ipairs(redis.call('KEYS', base .. ':host:*')) do
   local host = redis.call('HMGET', key, 'queued', 'active')
   host_queued, host_active = host_queued + (tonumber(host[1]) or 0), host_active + (tonumber(host[2]) or 0)
 end
-return { meta, { queued, leased, redis.call('XLEN', tag .. ':dead'), host_queued, host_active }, again, workers,
+local dead = redis.call('XLEN', tag .. ':dead')
+return { meta, { queued, leased, dead, host_queued, host_active }, again, workers,
          redis.call('ZRANGE', tag .. ':workers', 0, -1) }
 """
 

@@ -45,6 +45,10 @@ class StockRun(CrawlRun):
         return FleetWorker(arguments, self.folder / f"worker-{number}.log", STOCK.environ)
 
     @property
+    def is_supervised(self) -> bool:
+        return True
+
+    @property
     def share_done(self) -> float:
         return len(self.crawled()) / self.scale.pages
 
@@ -74,4 +78,3 @@ class StockRun(CrawlRun):
         except redis.RedisError:
             return False
         return self._pushed and not left and time.monotonic() - self._grew_s > _IDLE_S
-

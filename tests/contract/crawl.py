@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -62,11 +62,12 @@ class Letter:
 class Recount:
     """What the keys of a crawl hold, counted one by one."""
 
-    queued: Counter[bytes]
-    leased: Counter[bytes]
-    dead: Counter[bytes]
-    queued_of: Counter[str]
-    active_of: Counter[str]
+    queued: Counter[bytes] = field(default_factory=Counter)
+    leased: Counter[bytes] = field(default_factory=Counter)
+    dead: Counter[bytes] = field(default_factory=Counter)
+    queued_of: Counter[str] = field(default_factory=Counter)
+    active_of: Counter[str] = field(default_factory=Counter)
+    priorities_of: dict[str, set[int]] = field(default_factory=dict)
 
 
 class Crawl:
@@ -128,17 +129,26 @@ class Crawl:
 
     def recount(self) -> Recount:
         """Counts queues, leases and dead letters anew, without a look at any counter."""
-        count = Recount(Counter(), Counter(), Counter(), Counter(), Counter())
-        for key in self.redis.scan_iter(f"{self.base}:requests:*", count=1000):
-            host = key.decode().removeprefix(f"{self.base}:requests:").rpartition(":")[0]
-            for element in self.redis.lrange(key, 0, -1):
-                count.queued[element.partition(b" ")[2]] += 1
-                count.queued_of[host] += 1
-        for key in self.redis.scan_iter(f"{self.base}:leases:*", count=1000):
-            for record in self.redis.hvals(key):
-                _, host, _, _, payload = record.split(b" ", 4)
-                count.leased[payload] += 1
-                count.active_of[host.decode()] += 1
+        base = self.base
+        keys = [key.decode().removeprefix(base) for key in self.redis.scan_iter(f"{base}:*", count=10_000)]
+        lists = sorted({key for key in keys if key.startswith(":requests:")})
+        leases = sorted({key for key in keys if key.startswith(":leases:")})
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key in lists:
+                pipe.lrange(f"{base}{key}", 0, -1)
+            for key in leases:
+                pipe.hvals(f"{base}{key}")
+            contents = pipe.execute()
+        count = Recount()
+        for key, elements in zip(lists, contents, strict=False):
+            host, _, priority = key.removeprefix(":requests:").rpartition(":")
+            count.priorities_of.setdefault(host, set()).add(int(priority))
+            count.queued_of[host] += len(elements)
+            count.queued.update(element.partition(b" ")[2] for element in elements)
+        for record in (record for records in contents[len(lists) :] for record in records):
+            _, host, _, _, payload = record.split(b" ", 4)
+            count.active_of[host.decode()] += 1
+            count.leased[payload] += 1
         count.dead.update(letter.payload for letter in self.letters())
         return count
 

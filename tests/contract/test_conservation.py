@@ -220,9 +220,7 @@ class Conservation(RuleBasedStateMachine):
         count = self.crawl.recount()
         self._each_request_is_in_one_place(count)
         self._the_counters_are_what_the_keys_hold(count)
-        for host in HOSTS:
-            self._the_host_knows_what_it_has(host, count)
-            self._each_list_is_known_by_its_priority(host)
+        self._the_hosts_know_what_they_have(count)
 
     def _each_request_is_in_one_place(self, count: Recount) -> None:
         everywhere = count.queued + count.leased + count.dead + Counter(self.done)
@@ -236,20 +234,22 @@ class Conservation(RuleBasedStateMachine):
         assert [status.queued, status.leased, status.dead] == kept
         assert status.leased == sum(worker.leased for worker in status.workers)
 
-    def _the_host_knows_what_it_has(self, host: str, count: Recount) -> None:
-        fields = self.crawl.redis.hgetall(f"{self.crawl.base}:host:{host}")
-        queued, active = int(fields.get(b"queued", 0)), int(fields.get(b"active", 0))
-        assert (queued, active) == (count.queued_of[host], count.active_of[host])
-        has_room = self.limit == 0 or active < self.limit
-        is_ready = self.crawl.redis.zscore(f"{self.crawl.base}:ready", host) is not None
-        assert is_ready == (queued > 0 and has_room)
-        assert self.limit == 0 or active <= self.limit
-
-    def _each_list_is_known_by_its_priority(self, host: str) -> None:
-        lists = f"{self.crawl.base}:requests:{host}:*"
-        priorities = {int(key.rpartition(b":")[2]) for key in self.crawl.redis.scan_iter(lists, count=1000)}
-        known = self.crawl.redis.zrange(f"{self.crawl.base}:priorities:{host}", 0, -1, withscores=True)
-        assert {int(priority): score for priority, score in known} == {p: -p for p in priorities}
+    def _the_hosts_know_what_they_have(self, count: Recount) -> None:
+        base = self.crawl.base
+        with self.crawl.redis.pipeline(transaction=False) as pipe:
+            for host in HOSTS:
+                pipe.hmget(f"{base}:host:{host}", "queued", "active")
+                pipe.zscore(f"{base}:ready", host)
+                pipe.zrange(f"{base}:priorities:{host}", 0, -1, withscores=True)
+            answers = iter(pipe.execute())
+        for host, (queued, active), ready, known in zip(HOSTS, answers, answers, answers, strict=True):
+            assert int(queued or 0) == count.queued_of[host]
+            assert int(active or 0) == count.active_of[host]
+            assert self.limit == 0 or int(active or 0) <= self.limit
+            has_room = self.limit == 0 or int(active or 0) < self.limit
+            assert (ready is not None) == (int(queued or 0) > 0 and has_room)
+            priorities = count.priorities_of.get(host, set())
+            assert {int(priority): score for priority, score in known} == {p: -p for p in priorities}
 
 
 def test_each_request_is_in_one_place_whatever_happens(
@@ -267,7 +267,7 @@ def test_each_request_is_in_one_place_whatever_happens(
     # When anything happens, then the invariants hold after each step
     many = settings(
         max_examples=40,
-        stateful_step_count=50,
+        stateful_step_count=30,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
