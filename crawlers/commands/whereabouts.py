@@ -80,7 +80,7 @@ def _sentence(place: Place, now_ms: int) -> str:
         return f"is queued: {_in_queue(place)}"
     if place.lease:
         lease = place.lease
-        return f"is leased by {lease.worker}, since {ago(now_ms - lease.since_ms)}{_tried(place)}."
+        return f"is leased by {lease.worker}, handed out {ago(now_ms - lease.since_ms)}{_tried(place)}."
     if place.letter:
         died = ago(now_ms - place.letter.when_ms)
         return f"is dead, {died}, after {counted(place.attempts, 'attempt')}: {place.letter.reason}"

@@ -15,9 +15,9 @@ from crawlers.frontier.scripts import Script
 from .crawl import MOST, Crawl, Letter, host_of_url, match, parse_element, step_after, url_of
 
 _SEAL, _CLEAR, _DROP, _RETRY = (Script(f"operations/{name}") for name in ("seal", "clear", "drop", "retry"))
-_FIRST = 50  # elements of a queue whose sizes aren't known yet
+_FIRST, _MOST_PASSED = 50, 400  # elements of a queue looked at in one step
 _MOST_WORKERS = 20  # fenced in one step, each with some 64 leases
-_MOST_LETTERS = 200  # retried in one step
+_MOST_LETTERS = 100  # retried in one step
 
 
 async def pause(crawl: Crawl) -> bool:
@@ -104,7 +104,7 @@ async def _drop_from(crawl: Crawl, host: str, priority: int, pattern: re.Pattern
         )
         dropped += buried
         left -= passed
-        number = step_after(some)
+        number = min(step_after(some), _MOST_PASSED)
     return dropped
 
 

@@ -9,7 +9,7 @@ from crawlers.frontier.scripts import Script
 from .crawl import Crawl, Letter, Queued
 
 _RESTORE = Script("operations/restore")
-_MOST_ENTRIES, _MOST_BYTES = 500, 1_000_000  # in one step, which takes Redis some 5 ms
+_MOST_ENTRIES, _MOST_BYTES = 200, 1_000_000  # in one step
 
 
 @dataclass(slots=True)
