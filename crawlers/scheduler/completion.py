@@ -7,6 +7,8 @@ sets are reachable names but not documented API, so that they are read here and 
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import TYPE_CHECKING
 
 from scrapy import Request, signals
@@ -18,6 +20,8 @@ from crawlers.frontier import Failed
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from twisted.python.failure import Failure
+
+logger = logging.getLogger(__name__)
 
 _MOST_REASON = 500  # characters; a reason is read by people and stays in Redis
 
@@ -123,6 +127,15 @@ class Completion:
             self._fail(response.request, "pipeline raised", failure, final=False)  # type: ignore[union-attr]
 
     def _fail(self, request: Request | None, what: str, failure: Failure, *, final: bool) -> None:
+        if isinstance(failure.value, MemoryError):
+            _end_at_once()
         if request in self._leases:
             reason = f"{what} {type(failure.value).__name__}: {failure.value}"
             self._failures.setdefault(request, (reason[:_MOST_REASON], final))
+
+
+def _end_at_once() -> None:
+    """Without memory a worker may neither go on nor close, and would renew its leases for ever."""
+    logger.critical("Out of memory: this worker ends at once, and others take over what it held")
+    logging.shutdown()
+    os._exit(1)

@@ -154,7 +154,7 @@ class Worker:
             await self._exchange(want=0)
         last = await until_redis_answers(self._member.leave, self._config.patience_s)
         if last:
-            await self._frontier.purge()
+            await until_redis_answers(self._frontier.purge, self._config.patience_s)
 
     def _room(self) -> int:
         if self._deaf:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from deploy.local.practice_site import graph_links
 
 from .crawl_run import CrawlRun, is_closed_well
+from .faults_mongo import OLD
 from .fleet import FINISHED
 from .look import page_of
 
@@ -37,6 +38,7 @@ def judge(run: CrawlRun) -> Verdict:
     verdict = Verdict()
     run.letters = run.observer.letters()
     verdict.problems += _page_problems(run, verdict)
+    verdict.problems += _start_problems(run)
     visits = run.visits()
     verdict.fetched, verdict.refetched = len(visits), len(visits) - len(set(visits))
     undisturbed = (recovery for recovery in run.recoveries if not recovery.disturbed)
@@ -52,14 +54,14 @@ def judge(run: CrawlRun) -> Verdict:
 
 def _page_problems(run: CrawlRun, verdict: Verdict) -> Iterator[str]:
     """Each page that stored ones lead to is stored or a dead letter, or a fault explains where it is."""
-    urls = Counter(document["url"] for document in run.database["pages"].find({}, {"url": 1}))
-    stored = {page_of(d["url"]): d["status"] for d in run.database["pages"].find({}, {"url": 1, "status": 1})}
+    documents = list(run.database["pages"].find({}, {"url": 1, "status": 1}))
+    urls = Counter(document["url"] for document in documents)
+    stored = {page_of(d["url"]): d["status"] for d in documents if d["status"] != OLD}
     dead = {letter.page: letter.reason for letter in run.letters}
-    reached = reachable(run.scale.pages, {page for page, status in stored.items() if status == 200})
-    for page in sorted(reached - stored.keys() - dead.keys()):
-        if not any(fault.explains_absence(page) for fault in run.faults):
-            verdict.lost.append(page)
-    verdict.expected, verdict.dead = len(reached), len(dead)
+    run.reached = reachable(run.scale.pages, {page for page, status in stored.items() if status == 200})
+    missing = sorted(run.reached - stored.keys() - dead.keys())
+    verdict.lost = [page for page in missing if not run.is_dropped(page)]
+    verdict.expected, verdict.dead = len(run.reached), len(dead)
     verdict.stored, verdict.twice = len(urls), sum(urls.values()) - len(urls)
     if verdict.lost:
         yield f"{len(verdict.lost)} pages are lost: {verdict.lost[:10]}"
@@ -71,6 +73,15 @@ def _page_problems(run: CrawlRun, verdict: Verdict) -> Iterator[str]:
     for page, reason in dead.items():
         if not any(fault.explains_death(page, reason) for fault in run.faults):
             yield f"page {page} is a dead letter, and no fault explains why: {reason}"
+
+
+def _start_problems(run: CrawlRun) -> Iterator[str]:
+    """A site that is ill is so to pages without a number as well, which can't be told apart."""
+    if any(fault.target == "site" for fault in run.faults):
+        return
+    found = run.database["pages"].distinct("url", {"url": {"$in": run.pushed}})
+    if lost := sorted(set(run.pushed) - set(found) - {letter.url for letter in run.letters}):
+        yield f"{len(lost)} pushed start URLs are lost: {lost[:5]}"
 
 
 def _explains_status(run: CrawlRun, page: int, status: int) -> bool:

@@ -21,6 +21,7 @@ from .proxy import Proxy, proxy
 from .servers import Client, Servers
 
 _POLL_S = 0.03
+_PUSHED = 20
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,11 @@ class CrawlRun:
         for fault in self.faults:
             fault.run = self
         self.injected: list[Fault] = []
+        self.pushed: list[str] = []
         self.recoveries: list[Recovery] = []
         self.unbalanced: list[str] = []
         self.letters: list[Letter] = []
+        self.reached: set[int] = set()
         self.last: Look | None = None
         self.overdue = False
         self.redis_proxy: Proxy | None = None
@@ -150,10 +153,18 @@ class CrawlRun:
         if look is not None and (lost := look.held_by(worker.pid)):
             self.recoveries.append(Recovery(worker.pid, lost, time.monotonic()))
 
+    def push_start_urls(self) -> None:
+        """Some more start URLs, to which no link leads, into the crawl's list."""
+        first = len(self.pushed)
+        urls = [f"{self.site_url}traps/leaf/pushed-{first + number}" for number in range(_PUSHED)]
+        self.observer.client.rpush(f"{self._name}:start_urls", *urls)
+        self.pushed += urls
+
     # The crawl -----------------------------------------------------------------------------------------
 
     def crawl(self) -> None:
         """The whole crawl, until its last worker has ended by itself or the time is up."""
+        self.push_start_urls()
         self.fleet.start()
         deadline = time.monotonic() + self.scale.limit_s
         while not self.has_ended():
@@ -182,6 +193,10 @@ class CrawlRun:
         """The pages that were fetched, each as often as it was."""
         paths = (visit.path for visit in self.site.visits()[self._visits_before :])
         return [page for path in paths if (page := page_of(path)) is not None]
+
+    def is_dropped(self, page: int) -> bool:
+        """Whether a fault explains that `page` is neither stored nor a dead letter."""
+        return any(fault.explains_absence(page) for fault in self.faults)
 
     def new_worker(self, number: int) -> FleetWorker:
         """A worker that is yet to be started."""

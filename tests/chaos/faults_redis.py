@@ -152,6 +152,8 @@ class RedisForgets(_RedisFault):
         return self.run.share_done > 0.8 or super().is_over(elapsed_s)
 
     def inject(self) -> None:
+        # They are claimed in the second that is forgotten.
+        self.run.push_start_urls()
         self.kept = self.run.folder / f"aof-{id(self)}"
         shutil.copytree(self.run.redis.folder, self.kept)
 

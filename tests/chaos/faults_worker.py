@@ -100,7 +100,8 @@ class Raises(PageFault):
 
     def problems(self) -> list[str]:
         dead = {letter.page for letter in self.run.letters}
-        return [f"{self.name}: page {page} is no dead letter" for page in self.pages - dead]
+        missing = (page for page in self.pages & self.run.reached - dead if not self.run.is_dropped(page))
+        return [f"{self.name}: page {page} is no dead letter" for page in missing]
 
 
 class RaisesOnce(PageFault):
@@ -157,3 +158,5 @@ WORKER_FAULTS: tuple[type[Fault], ...] = (
     *(Term, TermTwice, Interrupt, Kill, Freeze, FreezeToTheEnd),
     *(Raises, RaisesOnce, Blocks, Kills, OutOfMemory, MemoryUsage),
 )
+PAGE_FAULTS: tuple[type[Fault], ...] = (Raises, RaisesOnce, OutOfMemory, MemoryUsage)
+"""Of these, those that can be on beside others without a change to how long a lost lease is lost."""

@@ -103,9 +103,13 @@ class Observer:
         return [Letter(_url_of(fields[b"payload"]), fields[b"reason"].decode()) for _, fields in entries]
 
     def left_over(self) -> list[str]:
-        """Keys that a crawl which has ended in order does not leave."""
+        """Keys that a crawl which has ended in order does not leave.
+
+        It does leave, for each list of start URLs, the number of its last claim.
+        """
         kept = {f"{self._tag}:meta", f"{self._tag}:dead", f"{self._tag}:policy"}
-        return sorted({key.decode() for key in self.client.scan_iter("*", count=1000)} - kept)
+        left = {key.decode() for key in self.client.scan_iter("*", count=1000)} - kept
+        return sorted(key for key in left if ":claims:" not in key or self.client.hkeys(key) != [b"last"])
 
 
 def _read(reply: list[Any]) -> Look:

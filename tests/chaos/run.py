@@ -24,6 +24,7 @@ from .checks import judge
 from .crawl_run import CrawlRun, Scale
 from .fault import Fault
 from .faults import FAULTS, mixture
+from .faults_worker import PAGE_FAULTS, Kill
 from .outcome import Outcome
 from .report import outcome_line, print_table, write_json
 from .servers import Servers, chaos_servers
@@ -31,7 +32,8 @@ from .stock_run import StockRun
 
 LOGS = DATA / "chaos"
 _DEFAULT_LEASE_EVERY = 10
-"""Every so many-th run has the default lease of 30 s and servers that are away for 10 s."""
+"""Every so many-th run has the default lease of 30 s and a worker that is killed, with all servers well, so
+that the time to recover is known."""
 
 
 def scale_of(rng: random.Random, seed: int) -> Scale:
@@ -39,8 +41,8 @@ def scale_of(rng: random.Random, seed: int) -> Scale:
     fsync = rng.choice(("everysec", "always"))
     pages = rng.choice((1000, 2000, 3000))
     if seed % _DEFAULT_LEASE_EVERY == _DEFAULT_LEASE_EVERY - 1:
-        return Scale(pages, lease_s=30, outage_s=10, limit_s=400, appendfsync=fsync)
-    return Scale(pages, lease_s=2, outage_s=rng.uniform(1, 4), limit_s=240, appendfsync=fsync)
+        return Scale(pages, lease_s=30, limit_s=240, appendfsync=fsync)
+    return Scale(pages, lease_s=2, outage_s=rng.choice((1, 2, 4, 10)), limit_s=240, appendfsync=fsync)
 
 
 def choose(rng: random.Random, seed: int, stock: bool) -> list[type[Fault]]:
@@ -48,6 +50,8 @@ def choose(rng: random.Random, seed: int, stock: bool) -> list[type[Fault]]:
     if stock:
         applicable = [fault for fault in FAULTS.values() if fault.for_stock]
         return [applicable[seed % len(applicable)]]
+    if seed % _DEFAULT_LEASE_EVERY == _DEFAULT_LEASE_EVERY - 1:
+        return [Kill, rng.choice(PAGE_FAULTS)]
     return mixture(rng, rng.randint(3, 6))
 
 

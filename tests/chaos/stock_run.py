@@ -44,6 +44,9 @@ class StockRun(CrawlRun):
         arguments += STOCK.arguments(settings)
         return FleetWorker(arguments, self.folder / f"worker-{number}.log", STOCK.environ)
 
+    def push_start_urls(self) -> None:
+        """None: whoever is idle reads them, and where it dies they are lost; links are enough to compare."""
+
     @property
     def is_supervised(self) -> bool:
         return True

@@ -108,9 +108,7 @@ def test_a_user_is_denied_what_it_does_not_need(server: RedisServer, user: str, 
         client.execute_command(*command.split(" "))
 
 
-def test_a_wrong_password_is_named_without_being_shown(
-    server: RedisServer, options: dict[str, Any]
-) -> None:
+def test_a_wrong_password_is_named_without_being_shown(server: RedisServer, options: dict[str, Any]) -> None:
     # Given a worker with a wrong password
     options["env"]["REDIS_URL"] = f"redis://worker:oh-no@127.0.0.1:{server.port}/0"
     options["settings"]["FRONTIER_PATIENCE_S"] = 0.5
