@@ -116,7 +116,7 @@ def crawl_ours(at: Bench) -> tuple[list[Page], float | None]:
         **AT_FULL_SPEED,
         # A host's limit is the fleet's here and a worker's in stock: CONCURRENT_REQUESTS alone
         # lets both have as many requests open.
-        "CONCURRENT_REQUESTS_PER_DOMAIN": 0,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 64,
         "REDIS_URL": at.redis.url,
         "MONGO_URI": at.mongo.uri,
         "MONGO_DATABASE": DATABASE,

@@ -86,7 +86,8 @@ def _terms(settings: BaseSettings) -> Terms:
         ttl_ms=round(at_least(settings.getfloat, "FRONTIER_LEASE_TTL_S", 0.1) * 1000),
         max_attempts=at_least(settings.getint, "FRONTIER_MAX_ATTEMPTS", 1),
         delay_ms=round(at_least(settings.getfloat, "DOWNLOAD_DELAY", 0) * 1000),
-        limit=at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 0),
+        # Scrapy's pool of connections, which reads it as well, fails on every page with 0.
+        limit=at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 1),
         policy=host_policies(settings),
         persist=settings.getbool("SCHEDULER_PERSIST"),
     )

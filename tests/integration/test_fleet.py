@@ -150,6 +150,7 @@ def test_crawls_of_one_spider_under_different_names_are_apart(
     ("setting", "value", "sentence"),
     [
         ("CONCURRENT_REQUESTS", "0", "CONCURRENT_REQUESTS must be at least 1, not 0"),
+        ("CONCURRENT_REQUESTS_PER_DOMAIN", "0", "CONCURRENT_REQUESTS_PER_DOMAIN must be at least 1, not 0"),
         ("FRONTIER_MAX_ATTEMPTS", "many", "FRONTIER_MAX_ATTEMPTS must be a number"),
         ("REDIS_URL", "http://127.0.0.1/", "REDIS_URL"),
     ],
