@@ -117,13 +117,9 @@ local function serve(host, share, held)
   local room = math.min(share, free_slots(host))
   if host.delay_ms > 0 then room = math.min(room, 1) end
   room = fair_room(host, room, held)
-  if room <= 0 then
-    save_host(host) -- beyond a limit that was lowered it is not ready
-    return {}
-  end
-  local taken = keep_one_suspect(host, pop(host, room), held)
+  local taken = room > 0 and keep_one_suspect(host, pop(host, room), held) or {}
   if #taken == 0 then
-    save_host(host)
+    save_host(host) -- beyond a limit that was lowered it is not ready
     return taken
   end
   turn = turn + 1

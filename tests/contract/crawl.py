@@ -175,3 +175,12 @@ async def crawl_through(frontier: Frontier) -> None:
     await frontier.purge()
     status = await frontier.status()
     assert (status.done, status.finished, status.workers) == (9, True, [])
+
+
+async def crawl_with(settings: dict[str, Any]) -> None:
+    """A small crawl from join to leave, on the Redis that `settings` name."""
+    client = connect(settings)
+    try:
+        await crawl_through(Frontier(client, "crawl"))
+    finally:
+        await client.aclose()

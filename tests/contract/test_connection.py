@@ -18,7 +18,7 @@ from crawlers.frontier import BadConnection, Frontier, connect
 from deploy.local.processes import LOOPBACK
 from deploy.local.servers import RedisServer
 
-from .crawl import crawl_through
+from .crawl import crawl_through, crawl_with
 
 PASSWORD = "s3cret/with@all:kinds#of%signs"
 
@@ -44,19 +44,11 @@ def server(tmp_path: Path) -> Iterator[UnixServer]:
     server.stop()
 
 
-async def _crawl(settings: dict[str, Any]) -> None:
-    client = connect(settings)
-    try:
-        await crawl_through(Frontier(client, "crawl"))
-    finally:
-        await client.aclose()
-
-
 async def test_a_crawl_runs_by_url(server: UnixServer) -> None:
     # Given the address of a Redis
     # When a crawl runs with it
     # Then it works, in the database that the address names
-    await _crawl({"REDIS_URL": f"redis://{LOOPBACK}:{server.port}/3"})
+    await crawl_with({"REDIS_URL": f"redis://{LOOPBACK}:{server.port}/3"})
     assert _databases(server) == {"db3"}
 
 
@@ -64,7 +56,7 @@ async def test_a_crawl_runs_by_host_port_and_db(server: UnixServer) -> None:
     # Given host, port and database each on their own, as text from a command line
     # When a crawl runs with them
     # Then it works
-    await _crawl({"REDIS_HOST": LOOPBACK, "REDIS_PORT": str(server.port), "REDIS_DB": "2"})
+    await crawl_with({"REDIS_HOST": LOOPBACK, "REDIS_PORT": str(server.port), "REDIS_DB": "2"})
     assert _databases(server) == {"db2"}
 
 
@@ -72,7 +64,9 @@ async def test_the_url_wins_over_host_and_port(server: UnixServer) -> None:
     # Given an address, and a host and port where nobody listens
     # When a crawl runs
     # Then it goes by the address, as with scrapy-redis
-    await _crawl({"REDIS_URL": server.url, "REDIS_HOST": "nobody.invalid", "REDIS_PORT": 1, "REDIS_DB": 5})
+    await crawl_with(
+        {"REDIS_URL": server.url, "REDIS_HOST": "nobody.invalid", "REDIS_PORT": 1, "REDIS_DB": 5}
+    )
     assert _databases(server) == {"db0"}
 
 
@@ -80,7 +74,7 @@ async def test_a_crawl_runs_over_a_socket_file(server: UnixServer) -> None:
     # Given a socket's file
     # When a crawl runs with it
     # Then it works
-    await _crawl({"REDIS_URL": f"unix://{server.path}?db=1"})
+    await crawl_with({"REDIS_URL": f"unix://{server.path}?db=1"})
     assert _databases(server) == {"db1"}
 
 
@@ -104,11 +98,11 @@ async def test_a_password_may_stand_in_the_url_or_the_parameters(server: UnixSer
     }[where]
     # When a crawl runs with it, and without it
     # Then it works with the password only
-    await _crawl(settings)
+    await crawl_with(settings)
     with pytest.raises(AuthenticationError):
-        await _crawl({"REDIS_URL": server.url})
+        await crawl_with({"REDIS_URL": server.url})
     with pytest.raises(AuthenticationError) as wrong:
-        await _crawl({"REDIS_URL": server.url, "REDIS_PARAMS": {"password": f"{PASSWORD}!"}})
+        await crawl_with({"REDIS_URL": server.url, "REDIS_PARAMS": {"password": f"{PASSWORD}!"}})
     assert PASSWORD not in str(wrong.value)
 
 
@@ -124,7 +118,7 @@ async def test_a_user_needs_its_crawls_keys_only_and_nothing_dangerous(server: U
     settings = {"REDIS_URL": server.url, "REDIS_PARAMS": {"username": "worker", "password": PASSWORD}}
     # When a crawl runs, and another one tries to
     # Then the first works, and the second is denied before it has written anything
-    await _crawl(settings)
+    await crawl_with(settings)
     async with aclosing(connect(settings)) as client:
         with pytest.raises(NoPermissionError):
             await crawl_through(Frontier(client, "another"))

@@ -7,7 +7,6 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -21,16 +20,7 @@ from deploy.local.servers import RedisServer
 from tests.certificates import Certificate
 from tests.helpers import wait_until
 
-from .crawl import crawl_through
-
-
-async def _crawl(settings: dict[str, Any]) -> None:
-    client = connect(settings)
-    try:
-        await crawl_through(Frontier(client, "crawl"))
-    finally:
-        await client.aclose()
-
+from .crawl import crawl_through, crawl_with
 
 # TLS -------------------------------------------------------------------------------------------------
 
@@ -60,7 +50,7 @@ async def test_a_crawl_runs_over_tls(server: RedisServer, certificate: Certifica
     async with _tls_in_front_of(server.url, certificate) as port:
         # When a crawl runs that trusts this authority
         # Then it works
-        await _crawl(
+        await crawl_with(
             {
                 "REDIS_URL": f"rediss://{LOOPBACK}:{port}/0",
                 "REDIS_PARAMS": {"ssl_ca_certs": str(certificate.certificate)},
@@ -76,7 +66,7 @@ async def test_a_redis_whose_certificate_nobody_vouches_for_is_not_talked_to(
         # When a crawl runs that trusts the usual ones
         # Then it stops with the reason, before a password has gone over the line
         with pytest.raises(ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
-            await _crawl({"REDIS_URL": f"rediss://:s3cret@{LOOPBACK}:{port}/0"})
+            await crawl_with({"REDIS_URL": f"rediss://:s3cret@{LOOPBACK}:{port}/0"})
 
 
 # Sentinels -------------------------------------------------------------------------------------------
@@ -151,7 +141,7 @@ async def test_a_crawl_runs_on_a_cluster(tmp_path: Path) -> None:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         wait_until(lambda: client.cluster("info")["cluster_state"] == "ok")
         # When a crawl runs, with claims and all
-        await _crawl({"REDIS_URL": f"redis+cluster://{LOOPBACK}:{node.port}"})
+        await crawl_with({"REDIS_URL": f"redis+cluster://{LOOPBACK}:{node.port}"})
         # Then it works, and all its keys are in one slot
         slots = {client.cluster("keyslot", key) for key in client.keys("*")}
         assert len(slots) == 1
