@@ -27,8 +27,9 @@ SCHEDULER_PERSIST = False
 # True: the first worker drops what an interrupted crawl left.
 SCHEDULER_FLUSH_ON_START = False
 
-# A worker not heard of for so many seconds is taken for dead. Longer than any callback blocks.
-FRONTIER_LEASE_TTL_S = 30
+# A worker not heard of for so many seconds is taken for dead, and its pages go to others. Longer than any
+# callback blocks, and short enough that a killed worker has been replaced within 30 s.
+FRONTIER_LEASE_TTL_S = 20
 # A page whose callback or pipeline fails, or whose worker dies, is tried so many times in all.
 FRONTIER_MAX_ATTEMPTS = 3
 # Requests that wait in a worker, so that it need not wait for Redis. 0: as many as CONCURRENT_REQUESTS.

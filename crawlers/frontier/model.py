@@ -18,7 +18,7 @@ class Terms:
     as ``{host: (delay_ms, limit)}``. `persist`: a finished crawl keeps what it has seen.
     """
 
-    ttl_ms: int = 30_000
+    ttl_ms: int = 20_000
     max_attempts: int = 3
     delay_ms: int = 0
     limit: int = 8

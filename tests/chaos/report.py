@@ -16,8 +16,6 @@ from deploy.local.servers import DATA
 
 from .outcome import Outcome
 
-_DEFAULT_LEASE_S = 30
-
 
 def outcome_line(outcome: Outcome) -> str:
     """One run in one line, and each of its problems in one more."""

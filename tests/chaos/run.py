@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from crawlers.settings import FRONTIER_LEASE_TTL_S
 from deploy.local.binaries import ServerError
 from deploy.local.servers import DATA, stop_on_signals
 
@@ -32,8 +33,8 @@ from .stock_run import StockRun
 
 LOGS = DATA / "chaos"
 _DEFAULT_LEASE_EVERY = 10
-"""Every so many-th run has the default lease of 30 s and a worker that is killed, with all servers well, so
-that the time to recover is known."""
+"""Every so many-th run has the default lease and a worker that is killed, with all servers well, so that the
+time to recover is known."""
 
 
 def scale_of(rng: random.Random, seed: int) -> Scale:
@@ -41,7 +42,7 @@ def scale_of(rng: random.Random, seed: int) -> Scale:
     fsync = rng.choice(("everysec", "always"))
     pages = rng.choice((1000, 2000, 3000))
     if seed % _DEFAULT_LEASE_EVERY == _DEFAULT_LEASE_EVERY - 1:
-        return Scale(pages, lease_s=30, limit_s=240, appendfsync=fsync)
+        return Scale(pages, lease_s=FRONTIER_LEASE_TTL_S, limit_s=240, appendfsync=fsync)
     return Scale(pages, lease_s=2, outage_s=rng.choice((1, 2, 4, 10)), limit_s=240, appendfsync=fsync)
 
 
