@@ -17,7 +17,8 @@ USER_AGENT = os.environ.get("CRAWLER_USER_AGENT", "crawlers (set USER_AGENT to n
 
 SCHEDULER = "crawlers.scheduler.Scheduler"
 DOWNLOADER = "crawlers.scheduler.Downloader"
-SPIDER_MIDDLEWARES = {"crawlers.scheduler.StartOnce": 10}
+# The middlewares that belong to these two, in place of Scrapy's own for robots.txt and AutoThrottle.
+ADDONS = {"crawlers.scheduler.FrontierAddon": 0}
 
 # scrapy-redis' own settings. REDIS_HOST and REDIS_PORT count where no REDIS_URL is given; without any it
 # is localhost:6379.
@@ -53,10 +54,29 @@ MONGO_DATABASE = os.environ.get("MONGO_DATABASE", "crawlers")
 # Sites -----------------------------------------------------------------------------------------------
 
 ROBOTSTXT_OBEY = True
-# For a host, over all workers. The frontier keeps them, see crawlers/scheduler/politeness.py.
+# The frontier keeps what follows over all workers; so does AUTOTHROTTLE_ENABLED, which is off.
 CONCURRENT_REQUESTS_PER_DOMAIN = 8
+# Seconds from the start of one request to a host to the start of the next. 0: none.
 DOWNLOAD_DELAY = 0
+# Scrapy's 0.5 makes of a delay of 1 s one of 0.5 to 1.5 s. Here a delay is what was promised to a site.
+DOWNLOAD_DELAY_JITTER = 0
 CONCURRENT_REQUESTS = 32
+# Seconds for which a robots.txt is good; RFC 9309 asks for a day at most.
+FRONTIER_ROBOTS_TTL_S = 86_400
+# Most links of one host that a run takes, against calendars without end. 0: no limit.
+FRONTIER_HOST_PAGES = 0
+# Answers with these statuses put a host to sleep, for as long as `Retry-After` says or else for so many
+# seconds, twice as many after each further failure up to the most.
+FRONTIER_BACK_OFF_STATUS = [429, 503]
+FRONTIER_BACK_OFF_S = 1
+FRONTIER_BACK_OFF_MAX_S = 300
+# So often a page with such an answer goes back to the queue before it counts as a page's own failure.
+FRONTIER_PAGE_WAITS = 5
+# After so many failures in a row a host is set aside for so many seconds; after so many times of that its
+# pages become dead letters. 0: never.
+FRONTIER_HOST_STRIKES = 10
+FRONTIER_HOST_REST_S = 3600
+FRONTIER_HOST_RESTS = 1
 
 # Scrapy ----------------------------------------------------------------------------------------------
 

@@ -22,7 +22,6 @@ from scrapy.utils.misc import build_from_crawler, load_object
 from crawlers.frontier import Client
 from crawlers.frontier.operations import Crawl, first_line
 from crawlers.migration import ScrapyRedisFingerprinter
-from crawlers.scheduler.config import at_least
 
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
@@ -51,11 +50,7 @@ class Desk:
         name = opts.crawl or (opts.from_scrapy_redis if imports else None)
         if imports and name is None:
             name = first_line(Path(opts.argument)).name
-        terms = {
-            "delay_ms": round(at_least(settings.getfloat, "DOWNLOAD_DELAY", 0) * 1000),
-            "limit": at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 0),
-        }
-        return cls(await Crawl.open(client, name, new=imports, **terms), settings, opts, spider)
+        return cls(await Crawl.open(client, name, new=imports), settings, opts, spider)
 
     async def fingerprinter(self) -> RequestFingerprinterProtocol:
         """The one with which the crawl's workers tell requests apart."""

@@ -51,16 +51,22 @@ async def hosts(desk: Desk) -> int:
     if desk.opts.json:
         print(json.dumps([asdict(host) for host in found]))
         return 0
-    headings = ["host", ">queued", ">active", ">next", ">delay", ">limit", "from"]
+    headings = ["host", ">queued", ">active", ">next", ">delay", "from", ">limit", "is"]
     rows = (
         (
             *(host.host, f"{host.queued:,}", host.active, _next(host), span(host.delay_ms) or "none"),
-            *(host.limit or "none", "DOWNLOAD_SLOTS" if host.own else "setting"),
+            *(host.given, host.limit or "none", _health(host)),
         )
         for host in found
     )
     desk.table(headings, rows, "No host has work.")
     return 0
+
+
+def _health(host: operations.Host) -> str:
+    if host.asleep_ms:
+        return f"left alone for {span(host.asleep_ms)}: {host.why}"
+    return f"failing, {host.failures} in a row" if host.failures else "well"
 
 
 def _next(host: operations.Host) -> str:

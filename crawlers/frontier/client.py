@@ -45,12 +45,14 @@ class Member:
                 "done": batch.done,
                 "failed": [(f.lease, f.reason, f.final) for f in batch.failed],
                 "refused": [(r.source, r.payload, r.reason) for r in batch.refused],
+                "visits": batch.visits,
+                "news": [(n.kind, n.host, *n.values) for n in batch.news],
+                "released": batch.released,
                 "want": batch.want,
+                "slots": batch.slots,
                 "idle": batch.idle,
                 "ttl_ms": self._terms.ttl_ms,
                 "max_attempts": self._terms.max_attempts,
-                "delay_ms": self._terms.delay_ms,
-                "limit": self._terms.limit,
             }
         )
 
@@ -59,12 +61,12 @@ class Member:
         reply = await scripts.EXCHANGE(self._frontier.client, self._frontier.keys, prepared)
         if reply[0] != 0:
             return Reply(fenced=True)
-        _, leases, counts, due_ms, finished, workers, known, sealed = reply
+        _, leases, counts, due_ms, finished, workers, known, sealed, spent = reply
         return Reply(
             fenced=False,
             leases=[
-                Lease(id_, host.decode(errors="replace"), int(priority), attempts, payload)
-                for id_, host, priority, attempts, payload in leases
+                Lease(id_, host.decode(errors="replace"), int(priority), attempts, payload, flags)
+                for id_, host, priority, attempts, payload, flags in leases
             ],
             counts=Counts(*counts),
             due_ms=None if due_ms < 0 else due_ms,
@@ -72,6 +74,7 @@ class Member:
             workers=workers,
             known=known,
             sealed=sealed == 1,
+            spent=[host.decode(errors="replace") for host in spent],
         )
 
     async def exchange(self, batch: Batch) -> Reply:
@@ -117,11 +120,25 @@ class Frontier:
                     "persist": terms.persist,
                     "flush": flush,
                     "run": run,
-                    "policy": {h: f"{delay} {limit}" for h, (delay, limit) in terms.policy.items()},
+                    "terms": terms.of_the_crawl(),
+                    "policy": {host: " ".join(map(str, own)) for host, own in terms.policy.items()},
                 }
             ),
         )
         return Member(self, unique, terms), Joined(*state)
+
+    async def take_turn(self, host: str) -> float:
+        """Takes the next turn of `host` for a request beside the queues. Seconds until it may start."""
+        wait_ms = await scripts.VISIT(self.client, self.keys, scripts.pack_input({"host": host}))
+        return int(wait_ms) / 1000
+
+    async def robots(self, origin: str) -> bytes | None:
+        """The robots.txt of `origin` as some worker kept it; None if none has, or it has grown old."""
+        return cast("bytes | None", await self.client.get(keys.robots(self.crawl, origin)))
+
+    async def keep_robots(self, origin: str, text: bytes, ttl_ms: int) -> None:
+        """Keeps the robots.txt of `origin` for all workers."""
+        await self.client.set(keys.robots(self.crawl, origin), text, px=ttl_ms)
 
     async def status(self) -> Status:
         """The crawl at this moment; all zero for one that never was."""

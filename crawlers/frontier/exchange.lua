@@ -4,6 +4,9 @@
 -- input.sequence      1, 2, 3, ... of this worker; the same number again is the same exchange again
 -- input.found         links: {fingerprint or false, host, priority, payload, continues}, ... ; false: not
 --                     deduplicated; continues: a retry or redirect of a page of this crawl
+-- input.visits        {lease, ago_us}, ...: leases that went to their sites, and how long ago
+-- input.news          {kind, host, ...}, ...: what hosts asked for and how they fared, see manners.lua
+-- input.released      leases that weren't used: to the front of their queues, no attempt counted
 -- input.done          leases whose pages are complete
 -- input.failed        {lease, reason, final}, ... ; final: not to be tried again
 -- input.refused       {source, payload, reason}, ... what can't be crawled; straight to the dead letters
@@ -11,26 +14,60 @@
 -- input.idle          true: this worker has nothing of its own left to bring
 -- input.ttl_ms        how long after this exchange the worker is taken for alive
 -- input.max_attempts  after so many a request ends among the dead letters
--- input.delay_ms      least time between two leases of a host; 0: none
--- input.limit         most leases of a host at once over all workers; 0: no limit
+-- input.slots         how many requests could start at once; who has to wait for it takes no turn of a host
+-- ARGV[2]             '1': Redis has not run this script since it was started
 --
--- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed}, or {FENCED} without any effect:
---   leases    {lease, host, priority, attempts, payload}, ...
+-- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent}, or {FENCED} without any
+-- effect:
+--   leases    {lease, host, priority, attempts, payload, flags}, ... ; flags as below
 --   counters  enqueued, done, queued, leased, dead, dropped
 --   due_ms    until the next host is due; 0: now; -1: no host waits
 --   finished  1: nothing is queued, leased or still to come over all workers
 --   known     of `found`, how many were dropped: seen before, or come after the crawl was sealed
 --   sealed    1: the crawl takes no more links and start URLs
+--   spent     hosts that have just had all the pages that the crawl allows them
+
+-- A lease's flags, added up. TIMED: say when it goes to its site. SCOUT: so too, and nobody knows the
+-- robots.txt of its host, find it out first. WATCHED: its host has failed, or its latency counts; say how it answers.
+local TIMED, SCOUT, WATCHED = 1, 2, 4
 
 local paused, sealed = unpack(counters('paused', 'sealed'))
 
+-- Redis came back, and may have forgotten when hosts were asked: as if it had been just now.
+if ARGV[2] == '1' and counters('last_lease')[1] > 0 then
+  redis.call('HSET', META, 'back_us', digits(now_us))
+end
+
+local PAGES = base .. ':pages'
+local spent = {} -- hosts that have reached host_pages in this exchange
+local taken_of = {} -- host -> links taken so far
+
+-- Whether `host` may have one more page.
+local function is_within_budget(name)
+  if terms.host_pages == 0 then return true end
+  taken_of[name] = taken_of[name] or whole(redis.call('HGET', sound(PAGES, 'hash'), name)) or 0
+  if taken_of[name] >= terms.host_pages then
+    count('over_budget', 1)
+    return false
+  end
+  taken_of[name] = taken_of[name] + 1
+  if taken_of[name] == terms.host_pages then spent[#spent + 1] = name end
+  return true
+end
+
 -- 1. Links: drop what was seen, queue the rest under their host, by priority, then by age. A sealed crawl
 -- takes only what continues a page of its own.
+local function is_wanted(fingerprint, name, continues)
+  if continues then return not fingerprint or add_to_seen(fingerprint) end
+  if sealed == 1 or (fingerprint and not add_to_seen(fingerprint)) then return false end
+  return is_within_budget(name)
+end
+
 local function take_found(found)
   local queues, known = {}, 0
   for _, link in ipairs(found) do
     local fingerprint, name, priority, payload, continues = unpack(link)
-    if (sealed == 1 and not continues) or (fingerprint and not add_to_seen(fingerprint)) then
+    if not is_wanted(fingerprint, name, continues) then
       known = known + 1
     else
       local at = name .. ' ' .. priority
@@ -42,29 +79,56 @@ local function take_found(found)
     push(host_of(queue.name), digits(queue.priority), queue.elements, false)
     count('enqueued', #queue.elements)
   end
+  for name, number in pairs(taken_of) do redis.call('HSET', PAGES, name, number) end
   save_seen()
   count('dropped', known)
   return known
 end
 
--- 2. Completions. A lease that this worker doesn't hold changes nothing.
-local function settle(leases_key, done, failed)
+-- 2. How hosts fared, and when they were asked.
+local function take_news(leases_key)
+  for _, visit in ipairs(input.visits) do
+    local record = redis.call('HGET', leases_key, digits(visit[1])) or ''
+    local name, leased_ms = string.match(record, '^-?%d+ (%S+) %d+ (%d+) ')
+    if name then
+      local since_us = math.max(0, now_us - (whole(leased_ms) or 0) * 1000)
+      visited(host_of(name), visit[1], now_us - math.max(0, math.min(visit[2], since_us)))
+    end
+  end
+  for _, item in ipairs(input.news) do
+    local host = host_of(item[2])
+    news[item[1]](host, unpack(item, 3))
+    moved(host)
+    host.told = true
+  end
+end
+
+-- 3. Completions. A lease that this worker doesn't hold changes nothing.
+local function take_lease(leases_key, id)
+  local lease = take_back(id, redis.call('HGET', leases_key, digits(id)))
+  redis.call('HDEL', leases_key, digits(id))
+  return lease
+end
+
+local function settle(leases_key)
   local completed = 0
-  for _, lease in ipairs(done) do
-    local held = take_back(redis.call('HGET', leases_key, digits(lease)))
-    redis.call('HDEL', leases_key, digits(lease))
-    if held then
-      exonerate(held.payload)
+  for _, id in ipairs(input.done) do
+    local lease = take_lease(leases_key, id)
+    if lease then
+      exonerate(lease.payload)
       completed = completed + 1
     end
   end
-  for _, failure in ipairs(failed) do
-    local lease = take_back(redis.call('HGET', leases_key, digits(failure[1])))
-    redis.call('HDEL', leases_key, digits(failure[1]))
+  for _, failure in ipairs(input.failed) do
+    local lease = take_lease(leases_key, failure[1])
     if lease then
       exonerate(lease.payload)
       fail(lease, failure[2], failure[3])
     end
+  end
+  for i = #input.released, 1, -1 do -- the oldest goes to the front last
+    local lease = take_lease(leases_key, input.released[i])
+    if lease then requeue(lease, lease.attempts, true) end
   end
   count('done', completed)
   return completed
@@ -83,7 +147,7 @@ local function fair_room(host, room, held)
   local state = counters('leased', 'queued')
   local leased, queued = state[1] + (change.leased or 0) + held.more, state[2] + (change.queued or 0)
   -- What could be leased now, were all hosts that are due like this one.
-  local slots = host.delay_ms > 0 and 1 or free_slots(host)
+  local slots = host.timed and 1 or free_slots(host)
   local free = math.min(queued, slots * redis.call('ZCOUNT', READY, '-inf', digits(now_us + turn)))
   return math.min(room, math.ceil((leased + free) / redis.call('ZCARD', WORKERS)) - held.before - held.more)
 end
@@ -113,40 +177,63 @@ local function keep_one_suspect(host, taken, held)
   return taken
 end
 
-local function serve(host, share, held)
-  local room = math.min(share, free_slots(host))
-  if host.delay_ms > 0 then room = math.min(room, 1) end
-  room = fair_room(host, room, held)
-  local taken = room > 0 and keep_one_suspect(host, pop(host, room), held) or {}
-  if #taken == 0 then
-    save_host(host) -- beyond a limit that was lowered it is not ready
-    return taken
+-- A host that was set aside too often is given up, some of its pages at a time.
+local MOST_GIVEN_UP = 100
+local function give_up(host)
+  for _, pair in ipairs(pop(host, MOST_GIVEN_UP)) do
+    local attempts, start = string.match(pair[2], '^(%d+) ()')
+    bury(host.name, pair[1], attempts, host.why, string.sub(pair[2], start))
   end
-  turn = turn + 1
-  host.active = host.active + #taken
-  host.next_us = now_us + host.delay_ms * 1000 + turn
-  host.served = true
-  save_host(host)
-  held.more = held.more + #taken
+  moved(host)
+end
+
+-- How many requests of `host` this worker gets now.
+local function room_for(host, share, held)
+  if not is_free(host) then return 0 end
+  if terms.rests > 0 and host.rests > terms.rests then
+    give_up(host)
+    return 0
+  end
+  local room = math.min(share, free_slots(host))
+  if host.timed then room = math.min(room, 1, input.slots - held.more) end
+  return fair_room(host, room, held)
+end
+
+local function flags_of(host)
+  local is_watched = terms.throttle > 0 or host.strikes > 0 or host.rests > 0
+  return (host.timed and TIMED or 0) + (is_unknown(host) and SCOUT or 0) + (is_watched and WATCHED or 0)
+end
+
+local function serve(host, share, held)
+  local room = room_for(host, share, held)
+  local taken = room > 0 and keep_one_suspect(host, pop(host, room), held) or {}
+  if #taken > 0 then
+    for _, pair in ipairs(taken) do pair[3] = flags_of(host) end
+    take_turn(host, held.last + held.more + 1)
+    host.active = host.active + #taken
+    held.more = held.more + #taken
+  end
+  save_host(host) -- beyond a limit that was lowered it is not ready
   return taken
 end
 
--- 5. Leases. The hosts that are due share what is wanted, in the order of their next moments.
+-- 6. Leases. The hosts that are due share what is wanted, in the order of their next moments.
 local function lease(leases_key, want)
   if paused == 1 then want = 0 end
   local leased, records = {}, {}
-  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0 }
+  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0,
+                 last = counters('last_lease')[1] }
   repeat
     local rest, before = want - #leased, #leased
     local due = redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, rest)
     for _, name in ipairs(due) do
       for _, pair in ipairs(serve(host_of(name), math.floor(rest / #due), held)) do
         local attempts, start = string.match(pair[2], '^(%d+) ()')
-        table.insert(leased, { 0, name, pair[1], tonumber(attempts), string.sub(pair[2], start) })
+        table.insert(leased, { 0, name, pair[1], tonumber(attempts), string.sub(pair[2], start), pair[3] })
       end
     end
   until #leased >= want or #leased == before
-  local last = #leased > 0 and redis.call('HINCRBY', META, 'last_lease', #leased) or 0
+  local last = #leased > 0 and redis.call('HINCRBY', META, 'last_lease', #leased) or held.last
   for i, l in ipairs(leased) do
     l[1] = last - #leased + i
     table.insert(records, digits(l[1]))
@@ -164,7 +251,8 @@ local function leased_before(leases_key, first, last)
     local record = redis.call('HGET', leases_key, digits(id)) or ''
     local priority, name, attempts, start = string.match(record, '^(-?%d+) (%S+) (%d+) %d+ ()')
     if start then
-      leased[#leased + 1] = { id, name, priority, tonumber(attempts), string.sub(record, start) }
+      local flags = flags_of(host_of(name))
+      leased[#leased + 1] = { id, name, priority, tonumber(attempts), string.sub(record, start), flags }
     end
   end
   return leased
@@ -174,7 +262,7 @@ local function reply(leased, known)
   local due = redis.call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
   local due_ms = due and math.max(0, math.ceil((due - now_us) / 1000)) or -1
   return { OK, leased, counters('enqueued', 'done', 'queued', 'leased', 'dead', 'dropped'), due_ms,
-           is_finished(), redis.call('ZCARD', WORKERS), known, sealed }
+           is_finished(), redis.call('ZCARD', WORKERS), known, sealed, spent }
 end
 
 local worker_key = sound(base .. ':worker:' .. input.worker, 'hash')
@@ -190,15 +278,16 @@ if sequence ~= input.sequence and sequence ~= input.sequence - 1 then
   return { FENCED }
 end
 
--- 3. The heartbeat: alive until now + ttl, and with it every lease that this worker holds.
+-- 4. The heartbeat: alive until now + ttl, and with it every lease that this worker holds.
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 if sequence == input.sequence then
   return reply(leased_before(leases_key, whole(before[2]) or 1, whole(before[3]) or 0), 0)
 end
 local known = take_found(input.found)
 take_refused(input.refused)
-local completed = settle(leases_key, input.done, input.failed)
-reap(1) -- 4.
+take_news(leases_key)
+local completed = settle(leases_key)
+reap(1) -- 5.
 save_hosts()
 local leased, first, last = lease(leases_key, input.want)
 redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last),

@@ -7,7 +7,8 @@
 -- input.flush         true: drop what is queued and seen, unless other workers are at it
 -- input.run           the run at which it was taken for dead, 0 for a new worker; one that comes back
 --                     after its run has finished does not start the next
--- input.policy        {host = "delay_ms limit"}: hosts that differ from delay_ms and limit
+-- input.terms         how polite the whole crawl is from now on, see manners.lua
+-- input.policy        {host = "delay_ms limit jitter"}: hosts that differ
 --
 -- Returns {run, workers, queued, seen, over}: which run of the crawl this is, counted from 1; the workers
 -- that were alive already; what is queued and seen from before; 1 if that run has finished.
@@ -26,7 +27,8 @@ if (finished and not input.persist) or (input.flush and alive == 0) then
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker) end
   retire_generation()
   redis.call('DEL', DEAD, BUSY, HUNGRY)
-  redis.call('HDEL', META, 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped')
+  redis.call('HDEL', META, 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped',
+             'over_budget')
   new = true
 end
 if new or finished then
@@ -39,6 +41,7 @@ redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 redis.call('HSET', base .. ':worker:' .. input.worker, 'sequence', 0, 'joined_ms', digits(now_ms))
 if not over then redis.call('SADD', BUSY, input.worker) end
 redis.call('DEL', POLICY)
+redis.call('HSET', POLICY, '*', cmsgpack.pack(input.terms))
 for host, policy in pairs(input.policy) do redis.call('HSET', POLICY, host, policy) end
 
 local state = counters('run', 'queued', 'seen')

@@ -1,5 +1,6 @@
--- The keys of one crawl, and what of them is trusted. The client puts this file, library.lua and seen.lua
--- in front of every script. A script runs alone in Redis, so that all it does is one atomic step.
+-- The keys of one crawl, and what of them is trusted. The client puts this file and those that scripts.py
+-- names after it in front of every script. A script runs alone in Redis, so that all it does is one atomic
+-- step.
 --
 -- KEYS[1]  {crawl}:meta. Every other key is derived from it and shares its hash tag, and with it its
 --          node of a Redis Cluster.
@@ -16,14 +17,20 @@ local META = KEYS[1]               -- hash    counters, generation, run, size of
 local WORKERS = tag .. ':workers'  -- zset    worker -> ms at which it is taken for dead
 local BUSY = tag .. ':busy'        -- set     workers that may still bring work of their own
 local HUNGRY = tag .. ':hungry'    -- set     workers that last got less than they wanted
-local POLICY = tag .. ':policy'    -- hash    host -> "delay_ms limit" where it differs from the rest
+local POLICY = tag .. ':policy'    -- hash    host -> "delay_ms limit jitter" where it has its own; * -> terms of
+                                   --         the crawl, a msgpack map
 local DEAD = tag .. ':dead'        -- stream  dead letters: host, priority, attempts, reason, payload
 local PURGE = tag .. ':purge'      -- hash    generation given up -> seen buckets still to be freed
+--   {crawl}:manners:<host>           hash    next_us, wake_us and why, strikes, rests, robots_us, robots_ms,
+--                                            throttle_ms: when it may be asked, see manners.lua
+--   {crawl}:robots:<origin>          string  its robots.txt, read and written by workers only
 -- Of one generation, which ends when its crawl is cleared:
 local base                         --         {crawl}:<generation>
 local READY                        -- zset    host -> us from which one of its requests may start
 local SUSPECTS                     -- set     payloads of requests that one more dead worker would bury
---   <base>:host:<host>               hash    queued, active, next_us
+--   <base>:host:<host>               hash    queued, active; starting, start_by_us: the lease that has its
+--                                            turn and of which it isn't known yet when it went there
+--   <base>:pages                     hash    host -> links taken, where host_pages limits them
 --   <base>:priorities:<host>         zset    priority -> its negative, of the lists that exist
 --   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first
 --   <base>:seen:<bucket>             set     fingerprints as integers
@@ -56,7 +63,8 @@ end
 local function check_meta()
   local most = { seen_level = 26, seen_split = 2 ^ 26 }
   local names = { 'generation', 'run', 'finished', 'paused', 'sealed', 'seen_level', 'seen_split', 'seen',
-                  'last_lease', 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped' }
+                  'last_lease', 'back_us', 'over_budget',
+                  'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped' }
   for i, value in ipairs(redis.call('HMGET', sound(META, 'hash'), unpack(names))) do
     if value and not whole(value, most[names[i]]) then
       redis.call('HDEL', META, names[i])

@@ -34,6 +34,11 @@ def dead(crawl: str) -> str:
     return f"{{{crawl}}}:dead"
 
 
+def robots(crawl: str, origin: str) -> str:
+    """The robots.txt of `origin`, such as ``https://example.com:8443``."""
+    return f"{{{crawl}}}:robots:{origin}"
+
+
 def claims(start_urls: str, crawl: str) -> tuple[str, str]:
     """The hash and the sorted set in which `crawl` remembers what it took off the list `start_urls`.
 

@@ -1,107 +1,4 @@
--- The state of one crawl, shared by every script of the frontier; put behind keys.lua.
-
-local time = redis.call('TIME')
-local now_us = time[1] * 1000000 + time[2]
-local now_ms = math.floor(now_us / 1000)
-
--- '..' writes a number of this size in 14 digits, as 1.7e+15.
-local function digits(number)
-  return string.format('%.0f', number)
-end
-
--- Redis' Lua takes some 8,000 values on its stack: longer lists go in slices.
-local function in_slices(list, act)
-  for first = 1, #list, 1000 do
-    act(unpack(list, first, math.min(first + 999, #list)))
-  end
-end
-
--- Counters ------------------------------------------------------------------------------------------
--- enqueued = done + queued + leased + dead holds after every script.
-
-local change = {}
-
-local function count(name, by)
-  change[name] = (change[name] or 0) + by
-end
-
-local bury_odd -- below
-
-local function save_counters()
-  bury_odd()
-  for name, by in pairs(change) do
-    if by ~= 0 then redis.call('HINCRBY', META, name, by) end
-  end
-  change = {}
-end
-
-local function counters(...)
-  local values = redis.call('HMGET', META, ...)
-  for i = 1, #values do values[i] = tonumber(values[i]) or 0 end
-  return values
-end
-
--- Hosts ---------------------------------------------------------------------------------------------
-
-local hosts = {}     -- the hosts this script has touched
-local policies       -- host -> "delay_ms limit"; read once, and only where there are any
-local turn = 0       -- hosts served without a delay; keeps them in turn within one microsecond
-
-local function policy_of(name)
-  policies = policies or redis.call('HLEN', POLICY) > 0
-  local own = policies and redis.call('HGET', POLICY, name) or ''
-  local delay_ms, limit = string.match(own, '^(%d+) (%d+)$')
-  return tonumber(delay_ms) or input.delay_ms or 0, tonumber(limit) or input.limit or 0
-end
-
-local function host_of(name)
-  local host = hosts[name]
-  if not host then
-    sound(base .. ':priorities:' .. name, 'zset')
-    local state = redis.call('HMGET', sound(base .. ':host:' .. name, 'hash'), 'queued', 'active', 'next_us')
-    host = { name = name, queued = whole(state[1]) or 0, active = whole(state[2]) or 0,
-             next_us = whole(state[3]) or 0 }
-    host.delay_ms, host.limit = policy_of(name)
-    hosts[name] = host
-  end
-  host.touched = true
-  return host
-end
-
-local function free_slots(host)
-  if host.limit == 0 then return math.huge end
-  return host.limit - host.active
-end
-
--- A host that has no work left is kept until its next moment only, so that a later link still waits.
-local function save_host(host)
-  local key = base .. ':host:' .. host.name
-  local waits_ms = math.ceil((host.next_us - now_us) / 1000)
-  if host.queued == 0 and host.active == 0 and waits_ms <= 0 then
-    redis.call('DEL', key)
-  else
-    redis.call('HSET', key, 'queued', host.queued, 'active', host.active, 'next_us', digits(host.next_us))
-    if host.queued == 0 and host.active == 0 then
-      redis.call('PEXPIRE', key, waits_ms)
-    else
-      redis.call('PERSIST', key)
-    end
-  end
-  if host.queued == 0 or free_slots(host) <= 0 then
-    redis.call('ZREM', READY, host.name)
-  elseif host.served then
-    redis.call('ZADD', READY, digits(host.next_us), host.name)
-  else -- keeps its place in turn where it has one
-    redis.call('ZADD', READY, 'NX', digits(math.max(host.next_us, now_us)), host.name)
-  end
-  host.touched, host.served = false, false
-end
-
-local function save_hosts()
-  for _, host in pairs(hosts) do
-    if host.touched then save_host(host) end
-  end
-end
+-- Queues, leases, workers and generations of one crawl, shared by every script; put behind hosts.lua.
 
 -- Queues --------------------------------------------------------------------------------------------
 
@@ -154,7 +51,7 @@ end
 -- Leases --------------------------------------------------------------------------------------------
 
 -- Takes a lease back from its worker: {host, priority, attempts, payload}, or nil if it has none such.
-local function take_back(record)
+local function take_back(id, record)
   if not record then return nil end
   local priority, name, attempts, start = string.match(record, '^(-?%d+) (%S+) (%d+) %d+ ()')
   if not start then
@@ -163,6 +60,7 @@ local function take_back(record)
   end
   local host = host_of(name)
   host.active = host.active - 1
+  end_turn(host, id)
   count('leased', -1)
   return { host = host, priority = priority, attempts = tonumber(attempts),
            payload = string.sub(record, start) }
@@ -217,8 +115,9 @@ local function remove_worker(worker, reason)
   for i = 1, #held, 2 do records[#records + 1] = { whole(held[i]) or 0, held[i + 1] } end
   table.sort(records, function(a, b) return a[1] > b[1] end) -- the oldest goes to the front last
   for _, pair in ipairs(records) do
-    local lease = take_back(pair[2])
+    local lease = take_back(pair[1], pair[2])
     if lease and reason then
+      visited(lease.host, pair[1], now_us) -- it may have been, and told nobody
       survive(lease, reason)
     elseif lease then
       requeue(lease, lease.attempts, true)
@@ -270,7 +169,7 @@ local function purge(most)
   local generation, buckets = unpack(redis.call('HGETALL', PURGE))
   if not generation then return false end
   local old = tag .. ':' .. generation
-  redis.call('UNLINK', old .. ':suspects')
+  redis.call('UNLINK', old .. ':suspects', old .. ':pages')
   buckets = whole(buckets, 2 ^ 27) or 0
   for bucket = math.max(buckets - most, 0), buckets - 1 do
     redis.call('UNLINK', old .. ':seen:' .. digits(bucket))

@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 # A priority beyond is as good as this; Lua counts exactly to 2^53 only.
 MOST_PRIORITY = 1_000_000_000
 
 
+class HostPolicy(NamedTuple):
+    """What the settings say of one host: the fields of :class:`Terms` with these names."""
+
+    delay_ms: int
+    limit: int
+    jitter: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a worker takes part: what it wants of the frontier at each exchange.
+    """How a worker takes part, and how polite the whole crawl is from its joining on.
 
-    `ttl_ms`: how long it is taken for alive without an exchange. `max_attempts`: after so many a request
-    ends among the dead letters. `delay_ms`: least time between two leases of a host, 0 for none.
-    `limit`: most leases of a host at once over all workers, 0 for no limit. `policy`: hosts that differ,
-    as ``{host: (delay_ms, limit)}``. `persist`: a finished crawl keeps what it has seen.
+    `ttl_ms`: how long the worker is taken for alive without an exchange. `max_attempts`: after so many a
+    request ends among the dead letters. `persist`: a finished crawl keeps what it has seen.
+
+    Of the crawl: `delay_ms`, the least time from the start of one request to a host to the start of the next,
+    0 for none, give or take `jitter` percent. `limit`: most leases of a host at once, 0 for no limit.
+    `policy`: hosts that differ. `robots`: a host's robots.txt is to be known before its pages are fetched.
+    `start_ms`: a lease that has a host's turn is used within this time or not at all. `host_pages`: most
+    links of one host that are taken, 0 for no limit.
+
+    A host in trouble waits `back_off_ms`, twice as long after each further failure, `back_off_max_ms` at
+    most. After `strikes` failures in a row, 0 for never, it is set aside for `rest_ms`; after `rests` times
+    of that, 0 for never, its pages become dead letters.
+
+    `throttle`: thousandths of the requests to be open at a host on average, from which and from its latency
+    follows its delay, `throttle_start_ms` at first and `throttle_max_ms` at most; 0: it does not.
     """
 
     ttl_ms: int = 20_000
     max_attempts: int = 3
-    delay_ms: int = 0
-    limit: int = 8
-    policy: dict[str, tuple[int, int]] = field(default_factory=dict)
     persist: bool = False
+    delay_ms: int = 0
+    jitter: int = 0
+    limit: int = 8
+    policy: dict[str, HostPolicy] = field(default_factory=dict)
+    robots: bool = False
+    start_ms: int = 2_000
+    host_pages: int = 0
+    back_off_ms: int = 1_000
+    back_off_max_ms: int = 300_000
+    strikes: int = 10
+    rest_ms: int = 3_600_000
+    rests: int = 3
+    throttle: int = 0
+    throttle_start_ms: int = 5_000
+    throttle_max_ms: int = 60_000
+
+    def of_the_crawl(self) -> dict[str, int]:
+        """What holds for all hosts and workers, as `manners.lua` reads it."""
+        own = {"ttl_ms", "max_attempts", "persist", "policy"}
+        return {f.name: int(getattr(self, f.name)) for f in fields(self) if f.name not in own}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +96,78 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a worker saw of a host. `robots`: its robots.txt was read. `answer`: how fast it answered.
+    `trouble`: it failed, or asked to be left alone. The `values` are those of the functions in `news.lua`.
+    """
+
+    kind: str
+    host: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def robots(cls, host: str, delay_ms: int, ttl_ms: int) -> News:
+        """Its robots.txt asks for `delay_ms` from start to start, 0 for none, and is good for `ttl_ms`."""
+        return cls("robots", host, (delay_ms, ttl_ms))
+
+    @classmethod
+    def answer(cls, host: str, latency_ms: int, status: int) -> News:
+        """It answered after `latency_ms` with an HTTP `status`."""
+        return cls("answer", host, (latency_ms, status))
+
+    @classmethod
+    def trouble(cls, host: str, reason: str, *, wait_ms: int | None = None, patient: bool = False) -> News:
+        """It asks for `wait_ms`, None if it doesn't say. `patient`: twice it may be the page's fault."""
+        return cls("trouble", host, (-1 if wait_ms is None else wait_ms, reason, patient))
+
+
 @dataclass(slots=True)
 class Batch:
-    """What a worker hands in at an exchange, and how many leases it wants."""
+    """What a worker hands in at an exchange, and how many leases it wants.
+
+    `visits`: leases that went to their sites, and how many us ago. `released`: leases that weren't used.
+    `slots`: how many of the leases wanted could start at once.
+    """
 
     found: list[Found] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    visits: list[tuple[int, int]] = field(default_factory=list)
+    news: list[News] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
     want: int = 0
+    slots: int = 1_000_000
     idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A request that is this worker's until it is done, failed, or the worker is taken for dead."""
+    """A request that is this worker's until it is done, failed, or the worker is taken for dead.
+
+    `timed`: it has the turn of its host; say when it goes there. `scout`: nobody knows the robots.txt of its
+    host; find it out first. `watched`: say how its host answers.
+    """
 
     id: int
     host: str
     priority: int
     attempts: int
     payload: bytes
+    flags: int = 0
+
+    @property
+    def timed(self) -> bool:
+        return bool(self.flags & 1)
+
+    @property
+    def scout(self) -> bool:
+        return bool(self.flags & 2)
+
+    @property
+    def watched(self) -> bool:
+        return bool(self.flags & 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +185,8 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The frontier's answer. `due_ms` until a host is due, None if none waits; `known` of the found links
-    were dropped, as seen before or too late for a `sealed` crawl. Of a `fenced` reply nothing else counts.
+    were dropped, as seen before, too late for a `sealed` crawl, or more than their hosts are allowed; `spent`
+    are hosts that have just had all they are. Of a `fenced` reply nothing else counts.
     """
 
     fenced: bool
@@ -108,6 +197,7 @@ class Reply:
     workers: int = 0
     known: int = 0
     sealed: bool = False
+    spent: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,16 @@ def _source(name: str) -> str:
     return files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
+SHARED = ("keys", "counters", "manners", "hosts", "library", "seen")
+"""What each script is put behind, in this order."""
+
+
 class Script:
     """One of the scripts. It survives a restart of Redis, which forgets scripts."""
 
-    def __init__(self, name: str, *, library: bool = True) -> None:
-        shared = ("keys", "library", "seen") if library else ()
-        self._text = "".join(map(_source, (*shared, name)))
-        self._sha = hashlib.sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+    def __init__(self, name: str, *, behind: tuple[str, ...] = SHARED) -> None:
+        self._text = "".join(map(_source, (*behind, name)))
+        self._sha = _sha(self._text)
 
     async def __call__(self, client: Client, keys: tuple[str, ...], *args: Any) -> Any:
         """Runs the script and returns its reply as it came, strings as bytes."""
@@ -33,6 +36,33 @@ class Script:
             return await client.evalsha(self._sha, len(keys), *keys, *args)
         except NoScriptError:
             return await client.eval(self._text, len(keys), *keys, *args)
+
+
+class WatchfulScript:
+    """A script that is told when Redis was restarted: a last argument of "1", else "0".
+
+    A Redis that was restarted, or another that took its place, has forgotten all scripts. With a text of its
+    own for each crawl, whoever of its workers comes first finds that out, before any other has done a thing.
+    """
+
+    def __init__(self, name: str, *, behind: tuple[str, ...]) -> None:
+        self._text = "".join(map(_source, (*behind, name)))
+        self._of_keys: dict[tuple[str, ...], tuple[str, str]] = {}
+
+    async def __call__(self, client: Client, keys: tuple[str, ...], *args: Any) -> Any:
+        """Runs the script and returns its reply as it came, strings as bytes."""
+        if keys not in self._of_keys:
+            text = f"-- {' '.join(keys)}\n{self._text}"
+            self._of_keys[keys] = text, _sha(text)
+        text, sha = self._of_keys[keys]
+        try:
+            return await client.evalsha(sha, len(keys), *keys, *args, "0")
+        except NoScriptError:
+            return await client.eval(text, len(keys), *keys, *args, "1")
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def pack_input(values: dict[str, Any]) -> bytes:
@@ -44,8 +74,9 @@ def pack_input(values: dict[str, Any]) -> bytes:
     return packed
 
 
-EXCHANGE = Script("exchange")
+EXCHANGE = WatchfulScript("exchange", behind=(*SHARED, "news"))
 JOIN = Script("join")
 LEAVE = Script("leave")
 PURGE = Script("purge")
-CLAIM = Script("claim", library=False)
+CLAIM = Script("claim", behind=())
+VISIT = Script("visit")

@@ -24,14 +24,14 @@ end
 -- The two halves are written anew, so that a bucket that outgrew its intset becomes one again.
 local function split_bucket()
   local from, to = sound(bucket_key(split), 'set'), sound(bucket_key(split + 2 ^ level), 'set')
-  local kept, moved = {}, {}
+  local kept, gone = {}, {}
   for _, fingerprint in ipairs(redis.call('SMEMBERS', from)) do
-    local half = hash_of(fingerprint) % 2 ^ (level + 1) == split and kept or moved
+    local half = hash_of(fingerprint) % 2 ^ (level + 1) == split and kept or gone
     half[#half + 1] = fingerprint
   end
   redis.call('DEL', from)
   in_slices(kept, function(...) redis.call('SADD', from, ...) end)
-  in_slices(moved, function(...) redis.call('SADD', to, ...) end)
+  in_slices(gone, function(...) redis.call('SADD', to, ...) end)
   split = split + 1
   if split == 2 ^ level then level, split = level + 1, 0 end
 end

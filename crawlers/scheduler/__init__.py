@@ -2,11 +2,14 @@
 
 `scheduler` only touches memory: an outbox and a buffer. `worker` carries both to the frontier and back,
 one exchange at a time. `requests` turns requests into plain data, `completion` knows when a page is
-done, `politeness` what hosts are owed.
+done, `politeness` what hosts are owed; `turns` and `robots` keep to it, `manners` says what they saw.
 """
 
+from .addon import FrontierAddon
 from .politeness import Downloader
+from .robots import RobotsTxt
 from .scheduler import Scheduler
 from .start import StartOnce
+from .turns import Turns
 
-__all__ = ["Downloader", "Scheduler", "StartOnce"]
+__all__ = ["Downloader", "FrontierAddon", "RobotsTxt", "Scheduler", "StartOnce", "Turns"]

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from scrapy import Request, signals
 from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 
-from crawlers.frontier import Failed
+from crawlers.frontier import Failed, Lease
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST_REASON = 500  # characters; a reason is read by people and stays in Redis
+
+
+# In the meta of a request on its way back to the scheduler, which has nothing to do with it: its lease ends.
+GIVEN_BACK = "_frontier_given_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease of this worker's, from an exchange that was sent at `since_s` of the loop's clock."""
+
+    lease: Lease
+    since_s: float
 
 
 class UnknownScrapy(RuntimeError):
@@ -67,6 +81,11 @@ class EngineView:
         idle = slot is None or slot.is_idle()
         return idle and not self._downloader.active and self._engine._start is None
 
+    def free_slots(self) -> int:
+        """How many more requests the downloader would start at once."""
+        total = self._downloader.total_concurrency or 1_000_000
+        return max(0, total - len(self._downloader.active))
+
     def nudge(self) -> None:
         """Lets the engine ask for requests now; by itself an idle one asks every 5 s."""
         slot = self._engine._slot
@@ -79,7 +98,9 @@ class Completion:
 
     def __init__(self, crawler: Crawler) -> None:
         self.engine = EngineView(crawler)
-        self._leases: dict[Request, int] = {}
+        self._leases: dict[Request, Held] = {}
+        self._lent: WeakKeyDictionary[Request, Held] = WeakKeyDictionary()
+        self._given_back: set[Request] = set()
         self._failures: dict[Request, tuple[str, bool]] = {}
         crawler.signals.connect(self._spider_error, signals.spider_error)
         crawler.signals.connect(self._item_error, signals.item_error)
@@ -88,26 +109,46 @@ class Completion:
         """How many leased requests are under way."""
         return len(self._leases)
 
-    def track(self, request: Request, lease: int) -> None:
-        """`request`, which stands for `lease`, goes to the engine now."""
-        self._leases[request] = lease
+    def track(self, request: Request, held: Held) -> None:
+        """`request`, which stands for `held`, goes to the engine now."""
+        self._leases[request] = held
+
+    def held(self, request: Request) -> Held | None:
+        """The lease for which `request` stands, or whose turn it may use; None without one."""
+        return self._leases.get(request) or self._lent.get(request)
+
+    def lend_turn(self, request: Request, held: Held) -> None:
+        """`request` goes to the host of `held` in its place."""
+        self._lent[request] = held
+
+    def give_back(self, request: Request) -> Request:
+        """What a middleware returns to end `request` here and now; its page goes back to the queue."""
+        if request in self._leases:
+            self._given_back.add(request)
+        again = request.copy()
+        again.meta[GIVEN_BACK] = True
+        return again
 
     def forget_all(self) -> None:
         """What is under way is another worker's now: how it ends is of no interest."""
         self._leases.clear()
         self._failures.clear()
+        self._given_back.clear()
 
-    def sweep(self) -> tuple[list[int], list[Failed]]:
-        """The leases that are done, and those that failed, since the last call."""
-        done, failed = [], []
+    def sweep(self) -> tuple[list[int], list[Failed], list[int]]:
+        """The leases that are done, those that failed and those that go back, since the last call."""
+        done, failed, released = [], [], []
         for request in [r for r in self._leases if self.engine.is_over(r)]:
-            lease = self._leases.pop(request)
+            lease = self._leases.pop(request).lease.id
             failure = self._failures.pop(request, None)
-            if failure is None:
+            if request in self._given_back:
+                self._given_back.remove(request)
+                released.append(lease)
+            elif failure is None:
                 done.append(lease)
             else:
                 failed.append(Failed(lease, *failure))
-        return done, failed
+        return done, failed, released
 
     def download_failed(self, failure: Failure) -> Failure:
         """The errback of requests that have none of their own. Lets the failure pass on.

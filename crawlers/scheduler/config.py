@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from os import getpid
 from typing import TYPE_CHECKING
 
+from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.settings import SETTINGS_PRIORITIES
 from scrapy_redis import defaults
 from scrapy_redis.spiders import RedisMixin
 
 from crawlers.frontier import Terms
 
-from .politeness import host_policies
+from .politeness import host_policies, jitter
 
 if TYPE_CHECKING:
     from scrapy import Spider
+    from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
 
 
@@ -58,7 +60,7 @@ class Config:
         return cls(
             crawl=crawl,
             worker=f"{socket.gethostname()}:{getpid()}",
-            terms=_terms(settings),
+            terms=_terms(spider.crawler),
             flush=settings.getbool("SCHEDULER_FLUSH_ON_START"),
             capacity=concurrent + prefetch,
             prefetch=prefetch,
@@ -81,16 +83,44 @@ def at_least(read: Callable[[str], float], name: str, least: float) -> int:
     return value  # type: ignore[return-value]  # an int where `read` gives one
 
 
-def _terms(settings: BaseSettings) -> Terms:
+def _terms(crawler: Crawler) -> Terms:
+    settings = crawler.settings
+    obeys = crawler.get_downloader_middleware(RobotsTxtMiddleware) is not None
     return Terms(
-        ttl_ms=round(at_least(settings.getfloat, "FRONTIER_LEASE_TTL_S", 0.1) * 1000),
+        ttl_ms=_ms(settings, "FRONTIER_LEASE_TTL_S", least_s=0.1),
         max_attempts=at_least(settings.getint, "FRONTIER_MAX_ATTEMPTS", 1),
-        delay_ms=round(at_least(settings.getfloat, "DOWNLOAD_DELAY", 0) * 1000),
+        persist=settings.getbool("SCHEDULER_PERSIST"),
+        delay_ms=_ms(settings, "DOWNLOAD_DELAY"),
+        jitter=jitter(settings),
         # Scrapy's pool of connections, which reads it as well, fails on every page with 0.
         limit=at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 1),
         policy=host_policies(settings),
-        persist=settings.getbool("SCHEDULER_PERSIST"),
+        robots=settings.getbool("ROBOTSTXT_OBEY") and obeys,
+        host_pages=at_least(settings.getint, "FRONTIER_HOST_PAGES", 0),
+        back_off_ms=_ms(settings, "FRONTIER_BACK_OFF_S"),
+        back_off_max_ms=_ms(settings, "FRONTIER_BACK_OFF_MAX_S"),
+        strikes=at_least(settings.getint, "FRONTIER_HOST_STRIKES", 0),
+        rest_ms=_ms(settings, "FRONTIER_HOST_REST_S"),
+        rests=at_least(settings.getint, "FRONTIER_HOST_RESTS", 0),
+        **_throttle(settings),
     )
+
+
+def _throttle(settings: BaseSettings) -> dict[str, int]:
+    """What Scrapy's AutoThrottle reads, which is off here."""
+    if not settings.getbool("AUTOTHROTTLE_ENABLED"):
+        return {}
+    target = at_least(settings.getfloat, "AUTOTHROTTLE_TARGET_CONCURRENCY", 0.001)
+    return {
+        "throttle": round(target * 1000),
+        "throttle_start_ms": _ms(settings, "AUTOTHROTTLE_START_DELAY"),
+        "throttle_max_ms": _ms(settings, "AUTOTHROTTLE_MAX_DELAY"),
+    }
+
+
+def _ms(settings: BaseSettings, name: str, *, least_s: float = 0) -> int:
+    """The setting `name`, which is in seconds."""
+    return round(at_least(settings.getfloat, name, least_s) * 1000)
 
 
 def _wait_s(spider: Spider, settings: BaseSettings) -> float | None:

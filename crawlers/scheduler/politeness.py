@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 from scrapy.core.downloader import Downloader as ScrapyDownloader
 from scrapy.utils.httpobj import urlparse_cached
 
+from crawlers.frontier import HostPolicy
+
 if TYPE_CHECKING:
+    from typing import Any
+
     from scrapy import Request
     from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
@@ -24,14 +28,39 @@ def host_of(request: Request) -> str:
     return url.hostname or url.scheme
 
 
-def host_policies(settings: BaseSettings) -> dict[str, tuple[int, int]]:
-    """`DOWNLOAD_SLOTS` as ``{host: (delay_ms, limit)}``; what a slot leaves out is as for all hosts."""
+def host_policies(settings: BaseSettings) -> dict[str, HostPolicy]:
+    """`DOWNLOAD_SLOTS` by host; what a slot leaves out is as for all hosts."""
     delay_s = settings.getfloat("DOWNLOAD_DELAY")
     limit = settings.getint("CONCURRENT_REQUESTS_PER_DOMAIN")
+    usual = jitter(settings)
     return {
-        host: (round(float(slot.get("delay", delay_s)) * 1000), int(slot.get("concurrency", limit)))
+        host: HostPolicy(
+            delay_ms=round(float(slot.get("delay", delay_s)) * 1000),
+            limit=int(slot.get("concurrency", limit)),
+            jitter=_percent(_slot_jitter(slot, usual / 100)),
+        )
         for host, slot in settings.getdict("DOWNLOAD_SLOTS").items()
     }
+
+
+def jitter(settings: BaseSettings) -> int:
+    """By how many percent a delay varies: `DOWNLOAD_DELAY_JITTER`, or where that isn't set the older
+    `RANDOMIZE_DOWNLOAD_DELAY`, whose True means 50.
+    """
+    older, newer = "RANDOMIZE_DOWNLOAD_DELAY", "DOWNLOAD_DELAY_JITTER"
+    if (settings.getpriority(older) or 0) > (settings.getpriority(newer) or 0):
+        return 50 if settings.getbool(older) else 0
+    return _percent(settings.getfloat(newer))
+
+
+def _slot_jitter(slot: dict[str, Any], usual: float) -> float:
+    if "jitter" in slot:
+        return float(slot["jitter"])
+    return 0.5 * bool(slot["randomize_delay"]) if "randomize_delay" in slot else usual
+
+
+def _percent(share: float) -> int:
+    return max(0, round(share * 100))
 
 
 class Downloader(ScrapyDownloader):

@@ -25,6 +25,7 @@ from crawlers.frontier import (
 
 from .politeness import host_of
 from .start import START
+from .turns import WAITS
 
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 # Scrapy writes where a request was sent into its meta; a copy for another host must not inherit it.
 NOT_QUEUED = ("download_slot", "download_latency", START)
 _FIELDS = ("cookies", "flags", "cb_kwargs")
-# What Scrapy's middlewares write into the meta of a request that goes on with the page of another.
-_CONTINUES = ("retry_times", "redirect_times")
+# What middlewares write into the meta of a request that goes on with the page of another.
+_CONTINUES = ("retry_times", "redirect_times", WAITS)
 
 
 def callback_names(spider: Spider) -> frozenset[str]:

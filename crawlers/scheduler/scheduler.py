@@ -22,9 +22,11 @@ from crawlers.frontier import (
 from crawlers.intake import Intake
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
-from .completion import Completion, UnknownScrapy
+from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config
 from .requests import RequestCodec
+from .robots import RobotsTxt
+from .turns import Turns
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# In the USER_AGENT of a project whose user has not said who asks.
+NOBODY = "set USER_AGENT to name and contact"
 _MOST_PREVIEW = 500  # bytes of what couldn't be queued that its dead letter shows
 
 
@@ -68,6 +72,8 @@ class Scheduler(BaseScheduler):
 
     def enqueue_request(self, request: Request) -> bool:
         """Takes a request for the frontier; False if it is known to have been seen."""
+        if GIVEN_BACK in request.meta:
+            return True
         try:
             fingerprint = self._codec.fingerprint(request)
             if fingerprint is not None and self._worker.knows(fingerprint):
@@ -83,13 +89,13 @@ class Scheduler(BaseScheduler):
 
     def next_request(self) -> Request | None:
         """The next leased request, or None if there is none at this moment."""
-        while lease := self._worker.take():
+        while held := self._worker.take():
             try:
-                request = self._codec.to_request(lease)
+                request = self._codec.to_request(held.lease)
             except BadPayload as error:
-                self._worker.spoil(lease, str(error))
+                self._worker.spoil(held.lease, str(error))
                 continue
-            self._completion.track(request, lease.id)
+            self._completion.track(request, held)
             return request
         return None
 
@@ -107,6 +113,7 @@ class Scheduler(BaseScheduler):
             self._frontier = Frontier(self._client, config.crawl)
             self._codec = self._codec_for(spider, config)
             self._worker = self._worker_for(self._frontier, config)
+            self._bind_politeness()
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
         except (BadSetting, FrontierError) as error:
@@ -143,6 +150,16 @@ class Scheduler(BaseScheduler):
     def _worker_for(self, frontier: Frontier, config: Config) -> Worker:
         engine = self._completion.engine
         return Worker(frontier, config, self._completion, self._crawler.stats, engine.nudge)
+
+    def _bind_politeness(self) -> None:
+        turns = self._crawler.get_downloader_middleware(Turns)
+        if turns is None:
+            raise BadSetting("put crawlers.scheduler.FrontierAddon into ADDONS: it keeps the delays")
+        turns.bind(self._worker, self._completion)
+        if robots := self._crawler.get_downloader_middleware(RobotsTxt):
+            robots.bind(self._worker, self._completion, self._frontier)
+        if NOBODY in self._crawler.settings["USER_AGENT"]:
+            logger.warning("USER_AGENT names nobody: set it, or CRAWLER_USER_AGENT, to a name and an address")
 
     def _spider_opened(self, spider: Spider) -> None:
         """Only now has the engine all that completion reads, and can be given requests."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from crawlers.frontier import Batch, Counts, Failed, Found, Frontier, Lease, Member, Refused, Reply
 from crawlers.retrying import until_redis_answers
 
+from .completion import Held
+from .manners import Manners
 from .outbox import Outbox
 
 if TYPE_CHECKING:
@@ -56,11 +58,13 @@ class Worker:
         self._member: Member
         self._done: list[int] = []
         self._failed: list[Failed] = []
-        self._buffer: deque[Lease] = deque()
+        self._released: list[int] = []
+        self._buffer: deque[Held] = deque()
         self._counts = Counts()
         self._wake = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._outbox = Outbox(self._wake.set, self._clock)
+        self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock)
         self._sent_at = self._ask_at = 0.0
         self._busy_at = self._clock()
         self.poll_s = _FLEET_POLL_S
@@ -95,12 +99,16 @@ class Worker:
         logger.warning("Set aside (queue of %s): %s", lease.host, reason)
         self._failed.append(Failed(lease.id, reason, final=True))
 
-    def take(self) -> Lease | None:
+    def take(self) -> Held | None:
         """The next lease to be fetched, or None if there is none at this moment."""
-        lease = self._buffer.popleft() if self._buffer else None
+        held = self._buffer.popleft() if self._buffer else None
         if self._is_hungry():
             self._wake.set()
-        return lease
+        return held
+
+    async def take_turn(self, host: str) -> float:
+        """Takes a turn of `host` for a request beside the queue. Seconds until it may start."""
+        return await until_redis_answers(lambda: self._frontier.take_turn(host))
 
     async def flushed(self) -> None:
         """Returns when all that was put or refused until now is in the frontier."""
@@ -165,14 +173,16 @@ class Worker:
         return len(self._buffer) <= self._config.prefetch // 2 and self._room() > 0
 
     def _has_news(self) -> bool:
-        return bool(self._outbox.pressing or self._done or self._failed)
+        ended = self._done or self._failed or self._released
+        return bool(ended or self._outbox.pressing or self.manners.pressing)
 
     def _sweep(self) -> None:
         if self._deaf and self._completion.engine.quiet():
             self._deaf, self._ask_at = False, 0.0
-        done, failed = self._completion.sweep()
+        done, failed, released = self._completion.sweep()
         self._done += done
         self._failed += failed
+        self._released += released
 
     def _next_exchange_in(self) -> float:
         """Seconds until the next exchange is due; 0 or less: now."""
@@ -205,9 +215,12 @@ class Worker:
         """Completions go with the last of the links, never before: so no page outruns its links."""
         self._sweep()
         batch = Batch(want=max(self._room(), 0) if want is None else want)
+        batch.slots = max(0, self._completion.engine.free_slots() - len(self._buffer))
+        self.manners.fill(batch)
         if self._outbox.fill(batch):
             batch.done, self._done = self._done, []
             batch.failed, self._failed = self._failed, []
+            batch.released, self._released = self._released, []
             batch.idle = self._is_idle(batch)
         return batch
 
@@ -231,20 +244,30 @@ class Worker:
         self._ask_at = now if len(reply.leases) >= batch.want else now + due_s
         self._outbox.entered(batch)
         self._count(batch, reply)
-        self._buffer.extend(reply.leases)
+        self.manners.alive_until_s = self._sent_at + self._config.terms.ttl_ms / 1000
+        self._keep(reply.leases)
         changed = bool(reply.leases) or (reply.finished and not self.finished)
         self.finished = reply.finished and not self._outbox
         if changed:
             self._on_change()
 
+    def _keep(self, leases: list[Lease]) -> None:
+        """Who has the turn of a host goes first, for nobody else can have it meanwhile."""
+        held = [Held(lease, self._sent_at) for lease in leases]
+        self._buffer.extendleft(h for h in reversed(held) if h.lease.timed)
+        self._buffer.extend(h for h in held if not h.lease.timed)
+
     def _count(self, batch: Batch, reply: Reply) -> None:
         self._stats.inc_value("frontier/exchanges")
+        for host in reply.spent:
+            logger.warning("%s has had all the pages it is allowed; further links to it are dropped", host)
         for name, number in (
             ("scheduler/enqueued", len(batch.found) - reply.known),
             ("scheduler/dequeued", len(reply.leases)),
             ("dupefilter/filtered", reply.known),
             ("frontier/done", len(batch.done)),
             ("frontier/failed", len(batch.failed)),
+            ("frontier/released", len(batch.released)),
         ):
             if number:
                 self._stats.inc_value(name, number)
@@ -259,8 +282,9 @@ class Worker:
         )
         self._stats.inc_value("frontier/fenced")
         self._outbox.put_back(batch)
+        self.manners.put_back(batch)
         self._buffer.clear()
-        self._done, self._failed = [], []
+        self._done, self._failed, self._released = [], [], []
         self._completion.forget_all()
         self._ask_at = 0.0
         await until_redis_answers(self.join, self._config.patience_s if self._stopping else None)

@@ -4,12 +4,14 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 checked=$(mktemp -d)
 trap 'rm -r "$checked"' EXIT
-shared=(crawlers/frontier/{keys,library,seen}.lua)
+shared=(crawlers/frontier/{keys,counters,manners,hosts,library,seen}.lua)
 find crawlers/frontier -name '*.lua' | while read -r script; do
-    [[ " ${shared[*]} " != *" $script "* ]] || continue
+    [[ " ${shared[*]} crawlers/frontier/news.lua " != *" $script "* ]] || continue
     name=$checked/$(basename "$script")
     if grep -q '^-- KEYS\[1\]' "$script"; then
         cp "$script" "$name"
+    elif [[ $script == */exchange.lua ]]; then
+        cat "${shared[@]}" crawlers/frontier/news.lua "$script" > "$name"
     else
         cat "${shared[@]}" "$script" > "$name"
     fi

@@ -42,6 +42,11 @@ async def want(member: Member, number: int) -> Reply:
     return await member.exchange(Batch(want=number))
 
 
+async def visit(member: Member, reply: Reply, **handed_in: Any) -> Reply:
+    """An exchange of `member` that says that all leases of `reply` have just gone to their sites."""
+    return await member.exchange(Batch(visits=[(lease.id, 0) for lease in reply.leases], **handed_in))
+
+
 async def give(member: Member, found: list[Found]) -> Reply:
     """An exchange of `member` that only hands in links."""
     return await member.exchange(Batch(found=found))
@@ -98,12 +103,14 @@ class Crawl:
         assert self.redis.zadd(f"{self.tag}:workers", {member.name: 1}, xx=True, ch=True) == 1
 
     def let_delays_pass(self) -> None:
-        """Lets the next moment of every host come."""
+        """Lets the next moment of every host come, as if all that was leased had gone there."""
         ready = f"{self.base}:ready"
         for host in self.redis.zrange(ready, 0, -1):
             self.redis.zadd(ready, {host: 1}, xx=True)
-        for key in self.redis.scan_iter(f"{self.base}:host:*", count=1000):
+        for key in self.redis.scan_iter(f"{self.tag}:manners:*", count=1000):
             self.redis.hset(key, "next_us", 0)
+        for key in self.redis.scan_iter(f"{self.base}:host:*", count=1000):
+            self.redis.hset(key, "starting", 0)
 
     def letters(self) -> list[Letter]:
         """The dead letters, the oldest first."""

@@ -233,7 +233,7 @@ async def test_purge_frees_everything_of_retired_generations(crawl: Crawl, end: 
     await member.leave()
     await crawl.frontier.purge()
     # Then nothing is left
-    assert crawl.key_names() == ["meta"]
+    assert crawl.key_names() == ["meta", "policy"]
 
 
 async def test_letters_of_a_run_can_be_read_until_the_next_begins(crawl: Crawl) -> None:

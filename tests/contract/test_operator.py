@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from crawlers.frontier import Batch, Failed, Found, Frontier, Link, Refused, Terms, encode, operations
+from crawlers.frontier import (
+    Batch,
+    Failed,
+    Found,
+    Frontier,
+    HostPolicy,
+    Link,
+    Refused,
+    Terms,
+    encode,
+    operations,
+)
 from crawlers.frontier.operations import BadRequest, UnknownCrawl, changing
 
 from .crawl import HOST, Crawl, give, ids, want
@@ -145,7 +156,7 @@ async def test_clear_gives_up_everything_fences_workers_and_frees_the_memory(cra
     await operations.clear(await opened(crawl))
     # Then every worker is fenced and nothing is left but the counters
     assert all([(await want(member, 1)).fenced for member in members])
-    assert crawl.key_names() == ["meta"]
+    assert crawl.key_names() == ["meta", "policy"]
     status = await crawl.frontier.status()
     assert (status.enqueued, status.queued, status.leased, status.dead, status.finished) == (0, 0, 0, 0, True)
     # And what was claimed too, but not what waits in the list
@@ -271,7 +282,7 @@ async def test_hosts_come_with_the_longest_queue_first_and_say_where_their_limit
     crawl: Crawl,
 ) -> None:
     # Given three hosts, one with terms of its own and one at its limit
-    member = await crawl.join(limit=1, policy={"slow.example": (5000, 2)})
+    member = await crawl.join(limit=1, policy={"slow.example": HostPolicy(5000, 2)})
     found = [*pages(2, "slow.example"), *pages(9, "big.example"), *pages(4)]
     await member.exchange(Batch(found=found, want=3))
     # When they are asked for

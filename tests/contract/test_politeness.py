@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from crawlers.frontier import Batch, Failed, Member
+from crawlers.frontier import Batch, Failed, HostPolicy, Member
 
-from .crawl import HOST, LONG_MS, Crawl, give, ids, link, links, names, want
+from .crawl import HOST, LONG_MS, Crawl, give, ids, link, links, names, visit, want
 
 
 def _leased_ms(crawl: Crawl) -> list[int]:
@@ -18,6 +18,12 @@ def _leased_ms(crawl: Crawl) -> list[int]:
     return sorted(int(record.split(b" ", 4)[3]) for record in records)
 
 
+async def _crawl_one(member: Member) -> None:
+    """Leases one page, goes there, and completes it."""
+    reply = await want(member, 1)
+    await visit(member, reply, done=ids(reply))
+
+
 async def test_two_leases_of_a_host_are_never_within_its_delay_over_all_workers(crawl: Crawl) -> None:
     # Given three workers, and a host that is owed 15 ms
     members = [await crawl.join(delay_ms=15, limit=0) for _ in range(3)]
@@ -26,7 +32,9 @@ async def test_two_leases_of_a_host_are_never_within_its_delay_over_all_workers(
 
     async def take(member: Member) -> None:
         while len(taken) < 10:
-            taken.extend(names(await want(member, 5)))
+            taken.extend(names(reply := await want(member, 5)))
+            if reply.leases:
+                await visit(member, reply)
 
     # When all of them ask as fast as they can
     await asyncio.gather(*map(take, members))
@@ -71,7 +79,7 @@ async def test_a_delay_survives_the_end_of_its_queue(crawl: Crawl) -> None:
     # Given a host whose only page was just done
     member = await crawl.join(delay_ms=LONG_MS)
     await give(member, [link("first")])
-    await member.exchange(Batch(done=ids(await want(member, 1))))
+    await _crawl_one(member)
     # When a link to it is found
     reply = await member.exchange(Batch(found=[link("second")], want=1))
     # Then it waits its time, and what remembers it goes with it
@@ -84,25 +92,28 @@ async def test_a_delay_survives_the_end_of_its_queue(crawl: Crawl) -> None:
 
 async def test_what_remembers_the_delay_of_an_idle_host_goes_with_it(crawl: Crawl) -> None:
     # Given two hosts whose only pages are done, one of them with a delay
-    member = await crawl.join(policy={"slow.example": (LONG_MS, 0)})
+    member = await crawl.join(policy={"slow.example": HostPolicy(LONG_MS, 0)})
     await give(member, [link("1", "slow.example"), link("2", "fast.example")])
     # When both queues are empty
-    await member.exchange(Batch(done=ids(await want(member, 2))))
+    reply = await want(member, 2)
+    await visit(member, reply, done=ids(reply))
     # Then the delay is kept for as long as it lasts, and nothing else
-    assert [key for key in crawl.key_names() if ":host:" in key] == ["1:host:slow.example"]
-    assert LONG_MS - 60_000 < crawl.redis.pttl(f"{crawl.base}:host:slow.example") <= LONG_MS
+    assert crawl.key_names("manners:*") == ["manners:slow.example"]
+    assert crawl.key_names("1:host:*") == []
+    assert LONG_MS - 60_000 < crawl.redis.pttl(f"{crawl.tag}:manners:slow.example") <= LONG_MS
 
 
-async def test_a_host_that_has_work_again_is_kept_beyond_its_delay(crawl: Crawl) -> None:
-    # Given a host that has no work left, and is remembered until its delay has passed
+async def test_neither_a_flush_nor_a_new_run_forgets_when_a_host_was_asked(crawl: Crawl) -> None:
+    # Given a host that was just asked, in a crawl that has finished
     member = await crawl.join(delay_ms=LONG_MS)
-    await give(member, [link("first")])
-    await member.exchange(Batch(done=ids(await want(member, 1))))
-    assert crawl.redis.pttl(f"{crawl.base}:host:{HOST}") > 0
-    # When a link to it is found
-    await give(member, [link("second")])
-    # Then it has no end any more
-    assert crawl.redis.ttl(f"{crawl.base}:host:{HOST}") == -1
+    await give(member, [link("page")])
+    reply = await want(member, 1)
+    assert (await visit(member, reply, done=ids(reply), idle=True)).finished
+    await member.leave()
+    # When it starts anew, and all is flushed
+    again = await crawl.join(delay_ms=LONG_MS, flush=True)
+    # Then that host still waits
+    assert (await again.exchange(Batch(found=[link("page")], want=1))).leases == []
 
 
 async def test_a_failed_page_waits_for_its_host_as_any_other(crawl: Crawl) -> None:
@@ -111,14 +122,15 @@ async def test_a_failed_page_waits_for_its_host_as_any_other(crawl: Crawl) -> No
     await give(member, [link("page")])
     lease = (await want(member, 1)).leases[0]
     # When it fails and more is wanted in the same exchange
-    reply = await member.exchange(Batch(failed=[Failed(lease.id, "broken")], want=1))
+    failed = [Failed(lease.id, "broken")]
+    reply = await member.exchange(Batch(visits=[(lease.id, 0)], failed=failed, want=1))
     # Then it is not tried at once
     assert (reply.leases, reply.counts.queued) == ([], 1)
 
 
 async def test_a_delay_holds_back_its_own_host_only(crawl: Crawl) -> None:
     # Given a slow host with many requests and one that has no delay
-    member = await crawl.join(policy={"slow.example": (LONG_MS, 0)}, limit=0)
+    member = await crawl.join(policy={"slow.example": HostPolicy(LONG_MS, 0)}, limit=0)
     await give(member, [*links(50, "slow.example"), *links(3, "fast.example")])
     # When ten are wanted
     leased = [lease.host for lease in (await want(member, 10)).leases]
@@ -170,7 +182,7 @@ async def test_a_host_beyond_a_limit_that_was_lowered_does_not_hold_up_others(cr
     await give(first, [*links(10), *links(9, "b.example")])
     await want(first, 4)
     # When a worker joins with a limit of one, and asks again and again
-    strict = await crawl.join(limit=1, policy={"b.example": (0, 9)})
+    strict = await crawl.join(limit=1, policy={"b.example": HostPolicy(0, 9)})
     leased = [(await want(strict, 1)).leases for _ in range(3)]
     # Then it gets what the other host has, once the first has lost its place
     assert [[lease.host for lease in leases] for leases in leased] == [[], ["b.example"], ["b.example"]]
@@ -193,7 +205,9 @@ async def test_a_limit_is_kept_where_the_host_has_a_delay_too(crawl: Crawl) -> N
 async def test_a_host_may_have_terms_of_its_own(crawl: Crawl) -> None:
     # Given a policy for two hosts, and terms for the rest
     member = await crawl.join(
-        delay_ms=LONG_MS, limit=1, policy={"free.example": (0, 0), "narrow.example": (0, 2)}
+        delay_ms=LONG_MS,
+        limit=1,
+        policy={"free.example": HostPolicy(0, 0), "narrow.example": HostPolicy(0, 2)},
     )
     await give(member, [*links(9, "free.example"), *links(9, "narrow.example"), *links(9)])
     # When everything is wanted
@@ -208,10 +222,10 @@ async def test_a_host_may_have_terms_of_its_own(crawl: Crawl) -> None:
 
 async def test_the_newest_worker_brings_the_policy_for_all(crawl: Crawl) -> None:
     # Given a worker with a policy
-    first = await crawl.join(limit=1, policy={HOST: (0, 5), "b.example": (0, 5)})
+    first = await crawl.join(limit=1, policy={HOST: HostPolicy(0, 5), "b.example": HostPolicy(0, 5)})
     await give(first, [*links(9), *links(9, "b.example")])
     # When another one joins with a new policy
-    await crawl.join(limit=1, policy={HOST: (0, 3)})
+    await crawl.join(limit=1, policy={HOST: HostPolicy(0, 3)})
     # Then it holds for the first one too, and what it leaves out is as for all hosts
     leased = [lease.host for lease in (await want(first, 100)).leases]
     assert (leased.count(HOST), leased.count("b.example")) == (3, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from .crawl import Crawl
 @dataclass(frozen=True, slots=True)
 class Host:
     """A host with work. `due_ms` until one of its requests may start; None while it has none, or is at its
-    limit. `own`: delay and limit are those of DOWNLOAD_SLOTS for it. A delay or limit of 0: none.
+    limit. `delay_ms` from the start of one request to the next, as it is `given` by the settings, robots.txt
+    or the host's own latency. `own`: its settings are those of DOWNLOAD_SLOTS. A delay or limit of 0: none.
+    `asleep_ms`: for how long it is left alone, 0 for not, and `why`. `failures` in a row.
     """
 
     host: str
@@ -25,6 +27,10 @@ class Host:
     delay_ms: int
     limit: int
     own: bool
+    given: str
+    asleep_ms: int
+    why: str
+    failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +103,49 @@ async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
             pipe.hmget(f"{crawl.base}:host:{name}", ["queued", "active"])
             pipe.zscore(f"{crawl.base}:ready", name)
             pipe.hget(f"{crawl.tag}:policy", name)
+            pipe.hmget(f"{crawl.tag}:manners:{name}", _MANNERS)
         replies = await pipe.execute()
-    described = []
-    for name, state, due_us, policy in zip(names, replies[::3], replies[1::3], replies[2::3], strict=True):
-        queued, active = (int(value or 0) for value in state)
-        delay_ms, limit = map(int, policy.split()) if policy else (crawl.delay_ms, crawl.limit)
-        due_ms = None if due_us is None else max(0, round((due_us - now_us) / 1000))
-        if queued or active:
-            described.append(Host(name, queued, active, due_ms, delay_ms, limit, policy is not None))
-    return described
+    terms = await crawl.terms()
+    found = zip(names, *(replies[n::4] for n in range(4)), strict=True)
+    hosts = (_host(name, work, due_us, own, kept, terms, now_us) for name, work, due_us, own, kept in found)
+    return [host for host in hosts if host.queued or host.active]
+
+
+_MANNERS = ("robots_ms", "robots_us", "throttle_ms", "wake_us", "strikes", "why")
+
+
+def _host(
+    name: str,
+    work: list[bytes | None],
+    due_us: float | None,
+    own: bytes | None,
+    kept: list[bytes | None],
+    terms: Mapping[str, int],
+    now_us: int,
+) -> Host:
+    queued, active = (int(value or 0) for value in work)
+    robots_ms, robots_us, throttle_ms, wake_us, failures = (int(value or 0) for value in kept[:5])
+    set_ms, limit = map(int, own.split()[:2]) if own else (terms["delay_ms"], terms["limit"])
+    asked_for = {"DOWNLOAD_SLOTS" if own else "setting": set_ms}
+    if terms["throttle"]:
+        asked_for["latency"] = throttle_ms or terms["throttle_start_ms"]
+    if robots_us > now_us:
+        asked_for["robots.txt"] = robots_ms
+    given = max(asked_for, key=lambda source: asked_for[source])
+    asleep_ms = max(0, (wake_us - now_us) // 1000)
+    return Host(
+        host=name,
+        queued=queued,
+        active=active,
+        due_ms=None if due_us is None else max(0, round((due_us - now_us) / 1000)),
+        delay_ms=asked_for[given],
+        limit=limit,
+        own=own is not None,
+        given=given,
+        asleep_ms=asleep_ms,
+        why=(kept[5] or b"").decode(errors="replace"),
+        failures=failures,
+    )
 
 
 async def workers(crawl: Crawl) -> list[WorkerState]:

@@ -17,7 +17,7 @@ for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(w
 retire_generation()
 redis.call('UNLINK', DEAD, BUSY, HUNGRY)
 redis.call('HDEL', META, 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped', 'paused',
-           'sealed')
+           'sealed', 'over_budget')
 -- Whoever joins next starts a new run. Workers that come back notice by its number.
 redis.call('HSET', META, 'finished', 1, 'finished_ms', digits(now_ms))
 return 0

@@ -16,6 +16,7 @@ _MOST_INTSET = 512  # members; Redis' own limit, set-max-intset-entries
 _TYPES = {
     "ready": "zset",
     "suspects": "set",
+    "pages": "hash",
     "host": "hash",
     "priorities": "zset",
     "requests": "list",

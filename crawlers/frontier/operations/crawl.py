@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
 
+import msgpack
+
 from crawlers.frontier import keys, scripts
 from crawlers.frontier.codec import decode
 from crawlers.frontier.connection import Client
 from crawlers.frontier.exceptions import BadPayload, FrontierError
+from crawlers.frontier.model import Terms
 
 _NUMBER = re.compile(rb"-?\d{1,18}")
 MOST = 1000  # entries read in one step
@@ -62,6 +65,10 @@ class Letter(Queued):
         return int(self.id.partition("-")[0])
 
 
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
 def url_of(payload: bytes) -> str:
     """The URL of a queued payload; of anything else its first characters."""
     try:
@@ -91,20 +98,16 @@ async def crawls(client: Client) -> list[str]:
 
 
 class Crawl:
-    """The crawl `name` at this moment. `delay_ms` and `limit` are those of hosts without their own."""
+    """The crawl `name` at this moment."""
 
-    def __init__(
-        self, client: Client, name: str, generation: int = 1, *, delay_ms: int = 0, limit: int = 0
-    ) -> None:
+    def __init__(self, client: Client, name: str, generation: int = 1) -> None:
         self.client = client
         self.name = name
         self.tag = f"{{{name}}}"
         self.base = f"{self.tag}:{generation}"
-        self.delay_ms = delay_ms
-        self.limit = limit
 
     @classmethod
-    async def open(cls, client: Client, name: str | None, *, new: bool = False, **terms: int) -> Crawl:
+    async def open(cls, client: Client, name: str | None, *, new: bool = False) -> Crawl:
         """The crawl `name`; None for the only one in Redis; `new`: one that need not exist.
 
         Raises :class:`UnknownCrawl`, and :class:`BadCrawlName` for a name that can't be one.
@@ -113,12 +116,21 @@ class Crawl:
             name = _the_only(name, await crawls(client))
         assert name is not None
         generation = await client.hget(keys.meta(name), "generation")
-        return cls(client, name, int(generation or 1), **terms)
+        return cls(client, name, int(generation or 1))
 
     async def run(self, script: scripts.Script, values: dict[str, Any]) -> Any:
         """Runs a script of the frontier on this crawl."""
-        terms = {"delay_ms": self.delay_ms, "limit": self.limit}
-        return await script(self.client, (keys.meta(self.name),), scripts.pack_input({**terms, **values}))
+        return await script(self.client, (keys.meta(self.name),), scripts.pack_input(values))
+
+    async def terms(self) -> dict[str, int]:
+        """How polite the crawl is, as the last worker to join was set; 0 for what isn't known."""
+        packed = await cast(Any, self.client.hget(f"{self.tag}:policy", "*"))
+        try:
+            read = msgpack.unpackb(packed) if packed else {}
+        except ValueError:
+            read = {}
+        known = read if isinstance(read, dict) else {}
+        return {name: _number(known.get(name)) for name in Terms().of_the_crawl()}
 
     async def meta(self) -> dict[str, int]:
         """The counters and flags. What is missing, or no number, is 0 to whoever reads it."""

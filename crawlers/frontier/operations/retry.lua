@@ -10,7 +10,10 @@ for _, id in ipairs(input.letters) do
   if entry then
     local letter = {}
     for i = 1, #entry[2], 2 do letter[entry[2][i]] = entry[2][i + 1] end
-    push(host_of(letter.host), letter.priority, { '0 ' .. letter.payload }, false)
+    local host = host_of(letter.host)
+    forgive(host)
+    moved(host)
+    push(host, letter.priority, { '0 ' .. letter.payload }, false)
     redis.call('XDEL', DEAD, id)
     retried = retried + 1
   end

@@ -74,7 +74,7 @@ class Paths(scrapy.Spider):
     custom_settings = {  # noqa: RUF012
         "ITEM_PIPELINES": {Pipeline: 1},
         "DOWNLOADER_MIDDLEWARES": {Middleware: 1},
-        "SPIDER_MIDDLEWARES": {"crawlers.scheduler.StartOnce": 10, SpiderMiddleware: 900},
+        "SPIDER_MIDDLEWARES": {SpiderMiddleware: 900},
         "FRONTIER_MAX_ATTEMPTS": 2,
         "RETRY_TIMES": 1,
         "REDIRECT_MAX_TIMES": 3,

@@ -1,0 +1,109 @@
+-- How often a host may be asked, and why; put behind counters.lua. It outlives a crawl's queues, so that
+-- neither a new run nor a flush asks a host too soon.
+--
+-- A host's gap is the time from the start of one request to the start of the next, over all workers. It is
+-- the largest of what the settings, robots.txt and (AUTOTHROTTLE_ENABLED) the host's own latency ask for.
+
+local MOST_TERM = 2 ^ 40
+local REMEMBERED_US = 3600 * 1000000 -- of a host with nothing to wait for: its failures and its latency
+
+-- What the last worker to join was set to, by the names of model.py. What is missing or no number is 0.
+local TERMS = { 'delay_ms', 'limit', 'jitter', 'robots', 'start_ms', 'back_off_ms', 'back_off_max_ms',
+                'strikes', 'rest_ms', 'rests', 'throttle', 'throttle_start_ms', 'throttle_max_ms', 'host_pages' }
+
+local function read_terms()
+  local packed = redis.call('HGET', POLICY, '*')
+  local ok, found = pcall(cmsgpack.unpack, packed or '')
+  local read = {}
+  for _, name in ipairs(TERMS) do
+    local value = packed and ok and type(found) == 'table' and found[name]
+    local sane = type(value) == 'number' and value >= 0 and value <= MOST_TERM
+    read[name] = sane and math.floor(value) or 0
+  end
+  return read
+end
+
+local terms = read_terms()
+local own_policies -- whether any host has a policy of its own; read once
+local back_us -- when Redis came back and may have forgotten when hosts were asked; 0: never
+
+local function policy_of(name)
+  if own_policies == nil then own_policies = redis.call('HLEN', POLICY) > 1 end
+  local own = own_policies and redis.call('HGET', POLICY, name) or ''
+  local delay_ms, limit, jitter = string.match(own, '^(%d+) (%d+) (%d+)$')
+  return whole(delay_ms, MOST_TERM) or terms.delay_ms, whole(limit) or terms.limit,
+         whole(jitter) or terms.jitter
+end
+
+-- Chance is Redis' own, and the same in each script unless it is seeded.
+local seeded = false
+local function chance(from, to)
+  if not seeded then math.randomseed(now_us % 2 ^ 31) end
+  seeded = true
+  return from + (to - from) * math.random()
+end
+
+-- The time from one start to the next. Jitter is for what the user has set, not for what a host asks for.
+local function gap_us(host)
+  local wanted_ms = host.delay_ms
+  if terms.throttle > 0 then
+    local found_ms = host.throttle_ms > 0 and host.throttle_ms or terms.throttle_start_ms
+    wanted_ms = math.max(wanted_ms, found_ms)
+  end
+  if wanted_ms > 0 and host.jitter > 0 then
+    wanted_ms = math.max(0, wanted_ms * (1 + chance(-host.jitter, host.jitter) / 100))
+  end
+  return math.ceil(math.max(wanted_ms, host.robots_ms) * 1000)
+end
+
+-- It takes time from one start to the next.
+local function is_timed(host)
+  return host.delay_ms > 0 or host.robots_ms > 0 or terms.throttle > 0
+end
+
+-- Adds to `host` what is known of its wishes.
+local function add_manners(host)
+  host.delay_ms, host.limit, host.jitter = policy_of(host.name)
+  local kept = redis.call('HMGET', sound(tag .. ':manners:' .. host.name, 'hash'), 'next_us', 'robots_us',
+                          'robots_ms', 'throttle_ms', 'strikes', 'rests', 'wake_us', 'why')
+  host.next_us, host.robots_us = whole(kept[1]) or 0, whole(kept[2]) or 0
+  host.robots_ms, host.throttle_ms = whole(kept[3], MOST_TERM) or 0, whole(kept[4], MOST_TERM) or 0
+  host.strikes, host.rests = whole(kept[5]) or 0, whole(kept[6]) or 0
+  host.wake_us, host.why = whole(kept[7]) or 0, kept[8] or ''
+  if host.robots_us <= now_us then host.robots_ms = 0 end
+  host.timed = is_timed(host)
+  if not host.timed then return end
+  back_us = back_us or counters('back_us')[1]
+  if back_us > 0 and back_us <= now_us then
+    local delay_ms = math.max(host.delay_ms, host.robots_ms, host.throttle_ms)
+    host.next_us = math.max(host.next_us, back_us + delay_ms * 1000)
+  end
+end
+
+local function save_manners(host)
+  local key = tag .. ':manners:' .. host.name
+  local until_us = math.max(host.next_us, host.wake_us, host.robots_us)
+  if host.strikes > 0 or host.rests > 0 or host.throttle_ms > 0 then
+    until_us = math.max(until_us, now_us + REMEMBERED_US)
+  end
+  if until_us <= now_us then return redis.call('DEL', key) end
+  redis.call('HSET', key, 'next_us', digits(host.next_us), 'robots_us', digits(host.robots_us), 'robots_ms',
+             digits(host.robots_ms), 'throttle_ms', digits(host.throttle_ms), 'strikes', digits(host.strikes),
+             'rests', digits(host.rests), 'wake_us', digits(host.wake_us), 'why', host.why)
+  return redis.call('PEXPIRE', key, math.ceil((until_us - now_us) / 1000))
+end
+
+-- The moment from which `host` may be asked again.
+local function free_us(host)
+  return math.max(host.next_us, host.wake_us)
+end
+
+-- Nobody knows its robots.txt, so that one page at a time goes there until somebody does.
+local function is_unknown(host)
+  return terms.robots == 1 and host.robots_us <= now_us
+end
+
+-- Whoever asks for it to be tried again forgives it all.
+local function forgive(host)
+  host.strikes, host.rests, host.wake_us, host.why, host.told = 0, 0, 0, '', true
+end

@@ -1,0 +1,30 @@
+"""What the frontier needs of Scrapy's components, put in wherever a spider's own settings name others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
+from scrapy.extensions.throttle import AutoThrottle
+
+from .robots import RobotsTxt
+from .start import StartOnce
+from .turns import Turns
+
+if TYPE_CHECKING:
+    from scrapy.settings import BaseSettings
+
+
+class FrontierAddon:
+    """A Scrapy add-on. `DOWNLOADER_MIDDLEWARES` of a spider's `custom_settings` replaces that of the project,
+    and would take the delays away with it.
+    """
+
+    def update_settings(self, settings: BaseSettings) -> None:
+        """Scrapy's call. Who has given one of these a place, or None, is left alone."""
+        add = settings.setdefault_in_component_priority_dict
+        add("SPIDER_MIDDLEWARES", StartOnce, 10)
+        add("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, None)
+        add("DOWNLOADER_MIDDLEWARES", RobotsTxt, 100)
+        add("DOWNLOADER_MIDDLEWARES", Turns, 1000)
+        add("EXTENSIONS", AutoThrottle, None)

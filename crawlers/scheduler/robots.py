@@ -1,0 +1,170 @@
+"""robots.txt, read once for the whole fleet."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from redis.exceptions import ResponseError
+from scrapy import Request, signals
+from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http.request import NO_CALLBACK
+from scrapy.utils.httpobj import urlparse_cached
+from scrapy.utils.misc import build_from_crawler
+
+from crawlers.frontier import News
+from crawlers.retrying import until_redis_answers
+
+from .turns import ROBOTS
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+    from scrapy.http import Response
+    from scrapy.robotstxt import RobotParser
+
+    from crawlers.frontier import Frontier
+
+    from .completion import Completion, Held
+    from .worker import Worker
+
+_MOST_BYTES = 500 * 1024  # more of a robots.txt need not be read (RFC 9309, 2.5)
+_REMEMBERED_S = 3600.0  # in a worker; Redis keeps it for FRONTIER_ROBOTS_TTL_S
+
+
+class _NotNow(Exception):
+    """A robots.txt can't be had at this moment: nothing of its host may be fetched (RFC 9309, 2.3.1.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Robots:
+    """A parsed robots.txt. `fetched`: the turn of a page was used for it just now."""
+
+    parser: RobotParser
+    delay_s: float
+    until_s: float
+    fetched: bool = False
+
+
+class RobotsTxt(RobotsTxtMiddleware):
+    """Scrapy's middleware, with one fetch per host for the fleet, in a turn of the host's like any other.
+
+    What can't be had by a server's error or a timeout means wait, what isn't there means free. Its
+    `Crawl-delay` holds for all workers. Spiders read `Sitemap` lines as with Scrapy, by the signal
+    `robots_parsed`, which each worker sends when it reads a robots.txt, from the site or from Redis.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._ttl_s = crawler.settings.getfloat("FRONTIER_ROBOTS_TTL_S")
+        self._known: dict[str, _Robots] = {}
+        self._under_way: dict[str, asyncio.Task[_Robots]] = {}
+        self._worker: Worker | None = None
+        self._frontier: Frontier
+        self._completion: Completion
+
+    def bind(self, worker: Worker, completion: Completion, frontier: Frontier) -> None:
+        """Whose requests these are. Without, as with a scheduler of Scrapy's, it does what Scrapy's does."""
+        self._worker, self._completion, self._frontier = worker, completion, frontier
+
+    async def process_request(self, request: Request) -> Request | None:  # type: ignore[override]
+        """Lets a page pass, ignores one that is forbidden, or gives it back until its host can be asked."""
+        if self._worker is None:
+            await super().process_request(request)
+            return None
+        held = self._completion.held(request)
+        scout = held is not None and held.lease.scout
+        if request.meta.get("dont_obey_robotstxt") or not _has_robots(request):
+            if scout:
+                self._tell(held, 0)
+            return None
+        try:
+            robots = await self._robots_of(request, held)
+        except _NotNow:
+            if held is None:
+                raise IgnoreRequest("robots.txt can't be had") from None
+            return self._completion.give_back(request)
+        if held is not None and (scout or robots.fetched):
+            self._tell(held, robots.delay_s)
+        self.process_request_2(robots.parser, request)
+        if held is not None and robots.fetched and (held.lease.timed or robots.delay_s):
+            return self._completion.give_back(request)
+        return None
+
+    def _tell(self, held: Held | None, delay_s: float) -> None:
+        assert self._worker is not None
+        if held is not None:
+            delay_ms, ttl_ms = round(delay_s * 1000), round(self._ttl_s * 1000)
+            self._worker.manners.tell(News.robots(held.lease.host, delay_ms, ttl_ms))
+
+    async def _robots_of(self, request: Request, held: Held | None) -> _Robots:
+        url = urlparse_cached(request)
+        origin = f"{url.scheme}://{url.netloc}"
+        known = self._known.get(origin)
+        if known is not None and asyncio.get_running_loop().time() < known.until_s:
+            return known
+        if origin in self._under_way:
+            robots = await asyncio.shield(self._under_way[origin])
+            return _Robots(robots.parser, robots.delay_s, robots.until_s)
+        task = asyncio.ensure_future(self._read(origin, request, held))
+        self._under_way[origin] = task
+        try:
+            robots = await task
+        finally:
+            del self._under_way[origin]
+        self._known[origin] = _Robots(robots.parser, robots.delay_s, robots.until_s)
+        return robots
+
+    async def _read(self, origin: str, request: Request, held: Held | None) -> _Robots:
+        text, fetched = await self._kept(origin), False
+        if text is None:
+            text, fetched = await self._fetch(origin, held), True
+            ttl_ms = max(1, round(self._ttl_s * 1000))
+            await until_redis_answers(lambda: self._frontier.keep_robots(origin, text, ttl_ms))
+        parser: RobotParser = build_from_crawler(self._parserimpl, self.crawler, text)
+        await self.crawler.signals.send_catch_log_async(
+            signal=signals.robots_parsed, robotparser=parser, request=request
+        )
+        agent = self._robotstxt_useragent or self._default_useragent
+        delay_s = max(0.0, parser.crawl_delay(agent) or 0.0)
+        now_s = asyncio.get_running_loop().time()
+        return _Robots(parser, delay_s, now_s + min(self._ttl_s, _REMEMBERED_S), fetched)
+
+    async def _kept(self, origin: str) -> bytes | None:
+        try:
+            return await until_redis_answers(lambda: self._frontier.robots(origin))
+        except ResponseError:  # something else is under that key, to be written over
+            return None
+
+    async def _fetch(self, origin: str, held: Held | None) -> bytes:
+        """The text of a robots.txt, in the turn of the page that `held` is."""
+        robots = Request(
+            f"{origin}/robots.txt",
+            priority=self.DOWNLOAD_PRIORITY,
+            meta={"dont_obey_robotstxt": True, "dont_retry": True, ROBOTS: True},
+            callback=NO_CALLBACK,
+        )
+        if held is not None:
+            self._completion.lend_turn(robots, held)
+        self._stats.inc_value("robotstxt/request_count")
+        assert self.crawler.engine is not None
+        try:
+            response = await self.crawler.engine.download_async(robots)
+        except IgnoreRequest:
+            return b""
+        except Exception as error:
+            self._stats.inc_value(f"robotstxt/exception_count/{type(error)}")
+            raise
+        return self._text(response)
+
+    def _text(self, response: Response) -> bytes:
+        self._stats.inc_value("robotstxt/response_count")
+        self._stats.inc_value(f"robotstxt/response_status_count/{response.status}")
+        if response.status >= 500 or response.status == 429:
+            raise _NotNow
+        return response.body[:_MOST_BYTES] if response.status < 400 else b""
+
+
+def _has_robots(request: Request) -> bool:
+    return urlparse_cached(request).scheme in ("http", "https")
