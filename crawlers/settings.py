@@ -61,6 +61,8 @@ DOWNLOAD_DELAY = 0
 # Scrapy's 0.5 makes of a delay of 1 s one of 0.5 to 1.5 s. Here a delay is what was promised to a site.
 DOWNLOAD_DELAY_JITTER = 0
 CONCURRENT_REQUESTS = 32
+# `hosts`: each host has its turn, and priorities hold within it. `priority`: they hold over all hosts.
+FRONTIER_ORDER = "hosts"
 # Seconds for which a robots.txt is good; RFC 9309 asks for a day at most.
 FRONTIER_ROBOTS_TTL_S = 86_400
 # Most links of one host that a run takes, against calendars without end. 0: no limit.

@@ -148,7 +148,8 @@ local function fair_room(host, room, held)
   local leased, queued = state[1] + (change.leased or 0) + held.more, state[2] + (change.queued or 0)
   -- What could be leased now, were all hosts that are due like this one.
   local slots = host.timed and 1 or free_slots(host)
-  local free = math.min(queued, slots * redis.call('ZCOUNT', READY, '-inf', digits(now_us + turn)))
+  local due = redis.call('ZCOUNT', READY, '-inf', digits(now_us + turn)) + redis.call('ZCARD', URGENT)
+  local free = math.min(queued, slots * due)
   return math.min(room, math.ceil((leased + free) / redis.call('ZCARD', WORKERS)) - held.before - held.more)
 end
 
@@ -206,7 +207,7 @@ end
 
 local function serve(host, share, held)
   local room = room_for(host, share, held)
-  local taken = room > 0 and keep_one_suspect(host, pop(host, room), held) or {}
+  local taken = room > 0 and keep_one_suspect(host, pop(host, room, terms.strict == 1), held) or {}
   if #taken > 0 then
     for _, pair in ipairs(taken) do pair[3] = flags_of(host) end
     take_turn(host, held.last + held.more + 1)
@@ -217,7 +218,18 @@ local function serve(host, share, held)
   return taken
 end
 
--- 6. Leases. The hosts that are due share what is wanted, in the order of their next moments.
+-- The hosts that are next: up to `most` that are due, in the order of their moments, or the most urgent one.
+local to_rank = 1000 -- at first, and then those that were served and a few more
+local function next_hosts(most)
+  if terms.strict == 0 then
+    return redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)
+  end
+  find_urgent(to_rank)
+  to_rank = 8
+  return redis.call('ZRANGE', URGENT, 0, 0)
+end
+
+-- 6. Leases. The hosts that are next share what is wanted.
 local function lease(leases_key, want)
   if paused == 1 then want = 0 end
   local leased, records = {}, {}
@@ -225,7 +237,7 @@ local function lease(leases_key, want)
                  last = counters('last_lease')[1] }
   repeat
     local rest, before = want - #leased, #leased
-    local due = redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, rest)
+    local due = rest > 0 and next_hosts(rest) or {}
     for _, name in ipairs(due) do
       for _, pair in ipairs(serve(host_of(name), math.floor(rest / #due), held)) do
         local attempts, start = string.match(pair[2], '^(%d+) ()')
@@ -261,6 +273,7 @@ end
 local function reply(leased, known)
   local due = redis.call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
   local due_ms = due and math.max(0, math.ceil((due - now_us) / 1000)) or -1
+  if terms.strict == 1 and redis.call('ZCARD', URGENT) > 0 then due_ms = 0 end
   return { OK, leased, counters('enqueued', 'done', 'queued', 'leased', 'dead', 'dropped'), due_ms,
            is_finished(), redis.call('ZCARD', WORKERS), known, sealed, spent }
 end

@@ -41,6 +41,7 @@ end
 
 local function save_host(host)
   save_work(host)
+  if terms.strict == 1 then redis.call('ZREM', URGENT, host.name) end
   if host.has_moved and (host.timed or host.told) then save_manners(host) end
   if host.queued == 0 or free_slots(host) <= 0 then
     redis.call('ZREM', READY, host.name)
@@ -55,6 +56,17 @@ end
 local function save_hosts()
   for _, host in pairs(hosts) do
     if host.touched then save_host(host) end
+  end
+end
+
+-- Where priorities hold over hosts, up to `most` that are due move from READY to URGENT: the highest priority
+-- first, then by the second. A change of a host takes it back to READY, so that its rank is always of now.
+local SECONDS = 2 ^ 22
+local function find_urgent(most)
+  for _, name in ipairs(redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)) do
+    local top = whole(redis.call('ZRANGE', base .. ':priorities:' .. name, 0, 0)[1]) or 0
+    redis.call('ZADD', URGENT, digits(-top * SECONDS + math.floor(now_ms / 1000) % SECONDS), name)
+    redis.call('ZREM', READY, name)
   end
 end
 

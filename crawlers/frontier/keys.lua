@@ -27,6 +27,8 @@ local PURGE = tag .. ':purge'      -- hash    generation given up -> seen bucket
 -- Of one generation, which ends when its crawl is cleared:
 local base                         --         {crawl}:<generation>
 local READY                        -- zset    host -> us from which one of its requests may start
+local URGENT                       -- zset    host -> rank, of those that were found due where priorities hold
+                                   --         over hosts; each host is in one of READY and URGENT
 local SUSPECTS                     -- set     payloads of requests that one more dead worker would bury
 --   <base>:host:<host>               hash    queued, active; starting, start_by_us: the lease that has its
 --                                            turn and of which it isn't known yet when it went there
@@ -77,6 +79,7 @@ check_meta()
 local function enter(generation)
   base = tag .. ':' .. generation
   READY = sound(base .. ':ready', 'zset')
+  URGENT = sound(base .. ':urgent', 'zset')
   SUSPECTS = sound(base .. ':suspects', 'set')
 end
 enter(redis.call('HGET', META, 'generation') or '1')

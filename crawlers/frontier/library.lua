@@ -14,7 +14,8 @@ local function push(host, priority, elements, to_front)
 end
 
 -- Takes up to `room` elements, the highest priority first, then the oldest: {priority, element}, ...
-local function pop(host, room)
+-- `of_one_priority`: none of the next one.
+local function pop(host, room, of_one_priority)
   local taken, priorities = {}, base .. ':priorities:' .. host.name
   while #taken < room do
     local priority = redis.call('ZRANGE', priorities, 0, 0)[1]
@@ -30,6 +31,7 @@ local function pop(host, room)
     if redis.call('EXISTS', key) == 0 or not whole(priority) then
       redis.call('ZREM', priorities, priority)
     end
+    if of_one_priority and #taken > 0 then break end
   end
   host.queued = host.queued - #taken
   count('queued', -#taken)
@@ -175,6 +177,7 @@ local function purge(most)
     redis.call('UNLINK', old .. ':seen:' .. digits(bucket))
   end
   local names = redis.call('ZPOPMIN', old .. ':ready', most)
+  if #names == 0 then names = redis.call('ZPOPMIN', old .. ':urgent', most) end
   for i = 1, #names, 2 do
     local priorities = old .. ':priorities:' .. names[i]
     for _, priority in ipairs(redis.call('ZRANGE', priorities, 0, -1)) do

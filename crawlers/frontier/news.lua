@@ -5,7 +5,7 @@ local news = {}
 
 -- robots: its robots.txt was read, and holds for ttl_ms; delay_ms 0: it asks for no delay.
 function news.robots(host, delay_ms, ttl_ms)
-  host.robots_ms = math.max(0, math.min(delay_ms, MOST_TERM))
+  host.robots_ms = math.max(host.robots_ms, math.min(delay_ms, MOST_TERM))
   host.robots_us = now_us + math.max(0, math.min(ttl_ms, MOST_TERM)) * 1000
   if host.robots_ms > 0 then host.next_us = math.max(host.next_us, now_us + host.robots_ms * 1000) end
   host.timed = is_timed(host)

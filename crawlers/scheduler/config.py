@@ -96,6 +96,7 @@ def _terms(crawler: Crawler) -> Terms:
         limit=at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 1),
         policy=host_policies(settings),
         robots=settings.getbool("ROBOTSTXT_OBEY") and obeys,
+        strict=_order(settings) == "priority",
         host_pages=at_least(settings.getint, "FRONTIER_HOST_PAGES", 0),
         back_off_ms=_ms(settings, "FRONTIER_BACK_OFF_S"),
         back_off_max_ms=_ms(settings, "FRONTIER_BACK_OFF_MAX_S"),
@@ -104,6 +105,13 @@ def _terms(crawler: Crawler) -> Terms:
         rests=at_least(settings.getint, "FRONTIER_HOST_RESTS", 0),
         **_throttle(settings),
     )
+
+
+def _order(settings: BaseSettings) -> str:
+    order = settings.get("FRONTIER_ORDER")
+    if order not in ("hosts", "priority"):
+        raise BadSetting(f"FRONTIER_ORDER must be hosts or priority, not {order!r}")
+    return str(order)
 
 
 def _throttle(settings: BaseSettings) -> dict[str, int]:

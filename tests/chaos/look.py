@@ -105,10 +105,12 @@ class Observer:
     def left_over(self) -> list[str]:
         """Keys that a crawl which has ended in order does not leave.
 
-        It does leave, for each list of start URLs, the number of its last claim.
+        It does leave, for each list of start URLs, the number of its last claim, and for a while what it
+        knows of hosts.
         """
         kept = {f"{self._tag}:meta", f"{self._tag}:dead", f"{self._tag}:policy"}
         left = {key.decode() for key in self.client.scan_iter("*", count=1000)} - kept
+        left = {key for key in left if not key.startswith((f"{self._tag}:manners:", f"{self._tag}:robots:"))}
         return sorted(key for key in left if ":claims:" not in key or self.client.hkeys(key) != [b"last"])
 
 

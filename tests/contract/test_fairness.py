@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crawlers.frontier import Batch, Member
 
-from .crawl import Crawl, give, ids, link, links, want
+from .crawl import Crawl, give, ids, link, links, names, want
 
 
 async def _hungry(crawl: Crawl, number: int, limit: int) -> list[Member]:
@@ -63,3 +63,34 @@ async def test_a_silent_worker_does_not_hold_up_the_others_where_there_is_enough
     leased = [len((await want(member, 32)).leases) for member in (first, second)]
     # Then the others have all they want at once
     assert leased == [32, 32]
+
+
+async def test_where_priorities_hold_over_hosts_the_most_urgent_goes_first(crawl: Crawl) -> None:
+    # Given hosts that were found in the order of a falling urgency, and one that becomes urgent late
+    member = await crawl.join(strict=True, limit=2)
+    found = [link(f"{n} {i}", f"{n}.example", priority=n) for n in range(5) for i in range(2)]
+    await give(member, found)
+    first = names(await want(member, 3))
+    await give(member, [link("late", "0.example", priority=9)])
+    # When more is wanted
+    rest = names(await want(member, 9))
+    # Then each request goes before all that are less urgent, whatever their hosts
+    assert first == ["4 0", "4 1", "3 0"]
+    assert rest == ["late", "3 1", "2 0", "2 1", "1 0", "1 1", "0 0"]
+
+
+async def test_where_priorities_hold_over_hosts_none_is_forgotten(crawl: Crawl) -> None:
+    # Given more hosts than are ranked at once, of which the last are the most urgent
+    member = await crawl.join(strict=True)
+    found = [link(str(n), f"{n}.example", priority=n) for n in range(3000)]
+    for start in range(0, 3000, 1000):
+        await give(member, found[start : start + 1000])
+    # When all are leased bit by bit, some by others
+    leased = []
+    while reply := (await want(member, 64)).leases:
+        leased += [int(lease.payload) for lease in reply]
+    # Then each comes once, in order once all are ranked, and nothing is left of the ranks
+    assert sorted(leased) == list(range(3000))
+    assert leased[0] == 999
+    assert leased[1000:] == sorted(leased[1000:], reverse=True)
+    assert crawl.key_names("1:urgent") == []

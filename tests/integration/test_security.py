@@ -87,7 +87,7 @@ def test_a_crawl_needs_no_more_than_the_users_worker_and_intake_may_do(
         ("worker", "CONFIG GET requirepass"),
         ("worker", "ACL LIST"),
         ("worker", "GET unrelated"),
-        ("worker", "SET {c}:x 1"),
+        ("worker", "SET unrelated 1"),
         ("worker", "SCRIPT FLUSH"),
         ("worker", "SHUTDOWN"),
         ("intake", "LPOP start_urls"),

@@ -68,7 +68,8 @@ async def overview(crawl: Crawl) -> dict[str, Any]:
         **{name: getattr(status, name) for name in counted},
         "seen": meta.get("seen", 0),
         "workers": len(status.workers),
-        "due_hosts": await crawl.client.zcard(f"{crawl.base}:ready"),
+        "due_hosts": await crawl.client.zcard(f"{crawl.base}:ready")
+        + await crawl.client.zcard(f"{crawl.base}:urgent"),
         "started_ms": meta.get("started_ms"),
         "finished_ms": meta.get("finished_ms") if status.finished else None,
     }
@@ -102,12 +103,16 @@ async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
         for name in names:
             pipe.hmget(f"{crawl.base}:host:{name}", ["queued", "active"])
             pipe.zscore(f"{crawl.base}:ready", name)
+            pipe.zscore(f"{crawl.base}:urgent", name)
             pipe.hget(f"{crawl.tag}:policy", name)
             pipe.hmget(f"{crawl.tag}:manners:{name}", _MANNERS)
         replies = await pipe.execute()
     terms = await crawl.terms()
-    found = zip(names, *(replies[n::4] for n in range(4)), strict=True)
-    hosts = (_host(name, work, due_us, own, kept, terms, now_us) for name, work, due_us, own, kept in found)
+    found = zip(names, *(replies[n::5] for n in range(5)), strict=True)
+    hosts = (
+        _host(name, work, due_us if urgent is None else now_us, own, kept, terms, now_us)
+        for name, work, due_us, urgent, own, kept in found
+    )
     return [host for host in hosts if host.queued or host.active]
 
 

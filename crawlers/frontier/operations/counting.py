@@ -15,6 +15,7 @@ _MOST_INTSET = 512  # members; Redis' own limit, set-max-intset-entries
 # The kinds of keys of a generation, and what type each is of.
 _TYPES = {
     "ready": "zset",
+    "urgent": "zset",
     "suspects": "set",
     "pages": "hash",
     "host": "hash",
@@ -120,8 +121,8 @@ async def _count_hosts(crawl: Crawl, counted: Tally, names: list[str], known: li
         counted.hosts[name] = queued, active
     for name in known:
         counted.known[name] = set(await crawl.priorities(name))
-    if "ready" not in counted.foreign:
-        async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:ready", count=MOST):
+    for queue in {"ready", "urgent"} - set(counted.foreign):
+        async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:{queue}", count=MOST):
             counted.ready.add(name.decode())
 
 
