@@ -89,8 +89,9 @@ class Fault(ABC):
         return []
 
     def explains_death(self, page: int | None, reason: str) -> bool:
-        """Whether a dead letter for `page` is its doing."""
-        return page in self.pages and bool(self.death_reason) and reason.startswith(self.death_reason)
+        """Whether a dead letter for `page` is its doing. An ill site is so to what has no number as well."""
+        met = page in self.pages or (page is None and self.target == "site")
+        return met and bool(self.death_reason) and reason.startswith(self.death_reason)
 
     def explains_absence(self, page: int) -> bool:
         """Whether it is its doing that `page` was fetched and yet neither stored nor a dead letter."""

@@ -17,7 +17,7 @@ class Graph(scrapy.Spider):
 
     def __init__(self, url: str, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.start_urls = [url]
+        self.start_urls = url.split(",")
 
     def parse(self, response: Response) -> Iterator[Any]:
         """One item a page, and all its links."""

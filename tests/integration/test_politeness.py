@@ -1,0 +1,200 @@
+"""What sites see of a whole fleet, by their own logs."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from deploy.local.practice_site import NEVER, Behaviour, PracticeSite, Visit, practice_site
+from tests.helpers import RunningSpider, start_spider, wait_until
+
+PAGES = 30
+LATE_MS = 20
+"""How much later than it was sent a request may be seen on a machine that has other things to do."""
+HOSTS = ("127.0.0.2", "127.0.0.3")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[PracticeSite]:
+    """Two hosts with 30 pages each."""
+    with practice_site(tmp_path, pages=PAGES, hosts=HOSTS) as site:
+        yield site
+
+
+class Fleet(ExitStack):
+    """Workers of one crawl that begin at /graph/0 of `hosts`."""
+
+    def __init__(self, folder: Path, redis_url: str, crawl: str, site: PracticeSite) -> None:
+        super().__init__()
+        self._folder, self._redis_url, self._crawl = folder, redis_url, crawl
+        self._port = site.url.rstrip("/").rpartition(":")[2]
+        self.workers: list[RunningSpider] = []
+
+    def start(self, number: int, *hosts: str, **settings: object) -> None:
+        """Starts so many of them."""
+        urls = ",".join(f"http://{host}:{self._port}/graph/0" for host in hosts or HOSTS[:1])
+        options: dict[str, Any] = {
+            "arguments": {"crawl": self._crawl, "url": urls},
+            "settings": {"SPIDER_MODULES": "tests.integration.spiders", "ROBOTSTXT_OBEY": True, **settings},
+            "env": {"REDIS_URL": self._redis_url},
+        }
+        for _ in range(number):
+            self.workers.append(self.enter_context(start_spider("graph", self._folder, **options)))
+
+    def end(self) -> list[str]:
+        """Waits for all that run; returns their logs."""
+        return [worker.end(90).log for worker in self.workers if worker.running or worker.exit_status == 0]
+
+
+@pytest.fixture
+def fleet(tmp_path: Path, redis_url: str, crawl_name: str, site: PracticeSite) -> Iterator[Fleet]:
+    """No worker yet."""
+    with Fleet(tmp_path, redis_url, crawl_name, site) as fleet:
+        yield fleet
+
+
+def visits_of(site: PracticeSite, host: str) -> list[Visit]:
+    """All requests to `host`, in their order."""
+    return [visit for visit in site.visits() if visit.host.startswith(f"{host}:")]
+
+
+def gaps_ms(visits: list[Visit]) -> list[float]:
+    """From the start of one request to the start of the next."""
+    return [later.ms - earlier.ms for earlier, later in itertools.pairwise(visits)]
+
+
+def pages_of(visits: list[Visit]) -> set[str]:
+    """The pages that were fetched well."""
+    return {visit.path for visit in visits if visit.path.startswith("/graph/") and visit.status == 200}
+
+
+def test_the_delay_of_a_host_holds_over_a_fleet_one_of_which_is_killed(
+    fleet: Fleet, site: PracticeSite
+) -> None:
+    # Given three workers and two hosts, each of which is owed 150 ms
+    fleet.start(3, *HOSTS, DOWNLOAD_DELAY=0.15, FRONTIER_LEASE_TTL_S=2)
+    wait_until(lambda: len(site.visits()) > PAGES // 2, 60)
+    # When one of them is killed amid the crawl
+    fleet.workers[0].kill()
+    fleet.end()
+    # Then no host has seen two requests too close to each other, and all pages were fetched
+    for host in HOSTS:
+        visits = visits_of(site, host)
+        assert len(pages_of(visits)) == PAGES
+        assert min(gaps_ms(visits)) >= 150 - LATE_MS
+
+
+def test_robots_txt_is_read_once_by_the_fleet_and_its_crawl_delay_holds(
+    fleet: Fleet, site: PracticeSite
+) -> None:
+    # Given a host whose robots.txt asks for 120 ms, and forbids ten pages
+    site.tell(HOSTS[0], Behaviour(robots="User-agent: *\nCrawl-delay: 0.12\nDisallow: /graph/2\n"))
+    # When three workers crawl it
+    fleet.start(3)
+    fleet.end()
+    # Then it was asked for robots.txt once, first of all, and obeyed
+    visits = visits_of(site, HOSTS[0])
+    assert [visit.path for visit in visits].count("/robots.txt") == 1
+    assert visits[0].path == "/robots.txt"
+    assert not [visit for visit in visits if visit.path.startswith("/graph/2")]
+    assert len(pages_of(visits)) > 5
+    assert min(gaps_ms(visits)) >= 120 - LATE_MS
+
+
+def test_while_robots_txt_answers_with_an_error_no_page_is_fetched(fleet: Fleet, site: PracticeSite) -> None:
+    # Given a host whose robots.txt answers 503 at first
+    site.tell(HOSTS[0], Behaviour(robots_status=503))
+    fleet.start(2, FRONTIER_BACK_OFF_S=0.2)
+    wait_until(lambda: len(visits_of(site, HOSTS[0])) >= 3, 60)
+    # When it answers well
+    before = visits_of(site, HOSTS[0])
+    site.tell(HOSTS[0], Behaviour())
+    logs = fleet.end()
+    # Then until then only it was asked for, and afterwards all pages were fetched
+    assert {visit.path for visit in before} == {"/robots.txt"}
+    assert len(pages_of(visits_of(site, HOSTS[0]))) == PAGES
+    assert not any("Traceback" in log for log in logs)
+
+
+def test_a_host_without_robots_txt_is_free(fleet: Fleet, site: PracticeSite) -> None:
+    # Given a host that has none, when it is crawled, then all of it is
+    site.tell(HOSTS[0], Behaviour(robots_status=404))
+    fleet.start(1)
+    fleet.end()
+    assert len(pages_of(visits_of(site, HOSTS[0]))) == PAGES
+
+
+def test_a_host_that_says_retry_after_is_left_alone_by_the_whole_fleet(
+    fleet: Fleet, site: PracticeSite, redis_client: redis.Redis, crawl_name: str
+) -> None:
+    # Given three workers at a slow host, which then answers 429 for a second
+    site.tell(HOSTS[0], Behaviour(latency_ms=50))
+    fleet.start(3, CONCURRENT_REQUESTS_PER_DOMAIN=2)
+    wait_until(lambda: len(pages_of(visits_of(site, HOSTS[0]))) > 5, 60)
+    site.tell(HOSTS[0], Behaviour(status=429, retry_after="2", for_s=1))
+    # When all have heard of it
+    fleet.end()
+    # Then nothing but what was open at that moment was asked for in the two seconds after the first
+    visits = visits_of(site, HOSTS[0])
+    refused = [visit.ms for visit in visits if visit.status == 429]
+    later = [ms for ms in (visit.ms for visit in visits) if refused[0] < ms < refused[0] + 2000 - LATE_MS]
+    assert len(later) <= 2
+    # And all pages were fetched in the end, none of them counted as failed
+    assert len(pages_of(visits)) == PAGES
+    assert int(redis_client.hget(f"{{{crawl_name}}}:meta", "dead") or 0) == 0
+
+
+def test_a_host_that_never_answers_does_not_hold_up_another(fleet: Fleet, site: PracticeSite) -> None:
+    # Given two hosts, one of which takes requests and never answers
+    site.tell(HOSTS[1], Behaviour(status=NEVER))
+    # When both are crawled
+    fleet.start(1, *HOSTS, CONCURRENT_REQUESTS=4)
+    # Then all pages of the other are there long before the first gives up, which was asked for one thing only
+    wait_until(lambda: len(pages_of(visits_of(site, HOSTS[0]))) == PAGES, 30)
+    assert [visit.path for visit in visits_of(site, HOSTS[1])] == ["/robots.txt"]
+
+
+def test_the_delay_follows_the_latency_of_a_host(fleet: Fleet, site: PracticeSite) -> None:
+    # Given a host that takes 120 ms for each answer, and two workers that are to have one request open
+    site.tell(HOSTS[0], Behaviour(latency_ms=120))
+    fleet.start(2, AUTOTHROTTLE_ENABLED=True, AUTOTHROTTLE_START_DELAY=0.3)
+    # When they crawl it
+    fleet.end()
+    # Then the gaps have come down to about its latency, over both of them
+    gaps = gaps_ms(visits_of(site, HOSTS[0]))
+    assert len(gaps) >= PAGES
+    assert gaps[0] >= 250
+    assert min(gaps) >= 120 - LATE_MS
+    assert sorted(gaps[-10:])[5] < 250
+
+
+def test_what_a_spider_downloads_beside_the_queue_waits_its_turn_as_well(
+    tmp_path: Path, redis_url: str, crawl_name: str, site: PracticeSite
+) -> None:
+    # Given a spider whose callback downloads three more pages by itself, and a delay of 100 ms
+    url = f"{site.url.rstrip('/')}/graph/0"
+    options: dict[str, Any] = {
+        "arguments": {"crawl": crawl_name, "url": url},
+        "settings": {
+            "SPIDER_MODULES": "tests.integration.spiders",
+            "ITEM_PIPELINES": "{}",
+            "DOWNLOAD_DELAY": 0.1,
+        },
+        "env": {"REDIS_URL": redis_url},
+    }
+    # When it runs
+    began_s = time.monotonic()
+    with start_spider("beside", tmp_path, **options) as worker:
+        worker.end()
+    # Then these come in turns of their own
+    visits = visits_of(site, HOSTS[0])
+    assert len(visits) == 5
+    assert min(gaps_ms(visits)) >= 100 - LATE_MS
+    assert time.monotonic() - began_s < 30
