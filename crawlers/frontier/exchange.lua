@@ -19,7 +19,7 @@
 --
 -- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent}, or {FENCED} without any
 -- effect:
---   leases    {lease, host, priority, attempts, payload, flags}, ... ; flags as below
+--   leases    {lease, host, priority, attempts, payload, flags}, ... ; flags as in leasing.lua
 --   counters  enqueued, done, queued, leased, dead, dropped
 --   due_ms    until the next host is due; 0: now; -1: no host waits
 --   finished  1: nothing is queued, leased or still to come over all workers
@@ -27,11 +27,7 @@
 --   sealed    1: the crawl takes no more links and start URLs
 --   spent     hosts that have just had all the pages that the crawl allows them
 
--- A lease's flags, added up. TIMED: say when it goes to its site. SCOUT: so too, and nobody knows the
--- robots.txt of its host, find it out first. WATCHED: its host has failed, or its latency counts; say how it answers.
-local TIMED, SCOUT, WATCHED = 1, 2, 4
-
-local paused, sealed = unpack(counters('paused', 'sealed'))
+local sealed = counters('sealed')[1]
 
 -- Redis came back, and may have forgotten when hosts were asked: as if it had been just now.
 if ARGV[2] == '1' and counters('last_lease')[1] > 0 then
@@ -104,32 +100,36 @@ local function take_news(leases_key)
 end
 
 -- 3. Completions. A lease that this worker doesn't hold changes nothing.
-local function take_lease(leases_key, id)
-  local lease = take_back(id, redis.call('HGET', leases_key, digits(id)))
-  redis.call('HDEL', leases_key, digits(id))
-  return lease
+local function take_leases(leases_key, ids, act)
+  local taken = {} -- each once, however often it is named
+  in_slices(ids, function(...)
+    local fields = {}
+    for i, id in ipairs({ ... }) do fields[i] = digits(id) end
+    local records = redis.call('HMGET', leases_key, unpack(fields))
+    redis.call('HDEL', leases_key, unpack(fields))
+    for i, id in ipairs({ ... }) do
+      local lease = not taken[id] and take_back(id, records[i])
+      taken[id] = true
+      if lease then act(lease, id) end
+    end
+  end)
 end
 
 local function settle(leases_key)
-  local completed = 0
-  for _, id in ipairs(input.done) do
-    local lease = take_lease(leases_key, id)
-    if lease then
-      exonerate(lease.payload)
-      completed = completed + 1
-    end
-  end
-  for _, failure in ipairs(input.failed) do
-    local lease = take_lease(leases_key, failure[1])
-    if lease then
-      exonerate(lease.payload)
-      fail(lease, failure[2], failure[3])
-    end
-  end
-  for i = #input.released, 1, -1 do -- the oldest goes to the front last
-    local lease = take_lease(leases_key, input.released[i])
-    if lease then requeue(lease, lease.attempts, true) end
-  end
+  local completed, failures, ids, released = 0, {}, {}, {}
+  take_leases(leases_key, input.done, function(lease)
+    exonerate(lease.payload)
+    completed = completed + 1
+  end)
+  for i, failure in ipairs(input.failed) do ids[i], failures[failure[1]] = failure[1], failure end
+  take_leases(leases_key, ids, function(lease, id)
+    exonerate(lease.payload)
+    fail(lease, failures[id][2], failures[id][3])
+  end)
+  for i = #input.released, 1, -1 do released[#released + 1] = input.released[i] end
+  take_leases(leases_key, released, function(lease) -- the oldest goes to the front last
+    requeue(lease, lease.attempts, true)
+  end)
   count('done', completed)
   return completed
 end
@@ -137,123 +137,6 @@ end
 local function take_refused(refused)
   for _, entry in ipairs(refused) do bury(entry[1], 0, 0, entry[3], entry[2]) end
   count('enqueued', #refused)
-end
-
--- While others go hungry, a worker that holds more than the mean of all gets no more. Otherwise the first
--- to come keeps all slots of a host, for each page that it completes frees one in that very exchange.
-local function fair_room(host, room, held)
-  local others = redis.call('SCARD', HUNGRY) - redis.call('SISMEMBER', HUNGRY, input.worker)
-  if others == 0 then return room end
-  local state = counters('leased', 'queued')
-  local leased, queued = state[1] + (change.leased or 0) + held.more, state[2] + (change.queued or 0)
-  -- What could be leased now, were all hosts that are due like this one.
-  local slots = host.timed and 1 or free_slots(host)
-  local due = redis.call('ZCOUNT', READY, '-inf', digits(now_us + turn)) + redis.call('ZCARD', URGENT)
-  local free = math.min(queued, slots * due)
-  return math.min(room, math.ceil((leased + free) / redis.call('ZCARD', WORKERS)) - held.before - held.more)
-end
-
-local function holds_suspect(leases_key)
-  for _, record in ipairs(redis.call('HVALS', leases_key)) do
-    if is_suspect(string.match(record, '^%S+ %S+ %d+ %d+ (.*)$') or '') then return true end
-  end
-  return false
-end
-
--- Of what was taken off the queues of `host`: all up to the second suspect that this worker would hold.
-local function keep_one_suspect(host, taken, held)
-  for i, pair in ipairs(taken) do
-    if is_suspect(string.match(pair[2], '^%d+ (.*)$')) then
-      if held.suspect == nil then held.suspect = holds_suspect(held.key) end
-      if held.suspect then
-        for _ = i, #taken do
-          local last = table.remove(taken)
-          push(host, last[1], { last[2] }, true)
-        end
-        break
-      end
-      held.suspect = true
-    end
-  end
-  return taken
-end
-
--- A host that was set aside too often is given up, some of its pages at a time.
-local MOST_GIVEN_UP = 100
-local function give_up(host)
-  for _, pair in ipairs(pop(host, MOST_GIVEN_UP)) do
-    local attempts, start = string.match(pair[2], '^(%d+) ()')
-    bury(host.name, pair[1], attempts, host.why, string.sub(pair[2], start))
-  end
-  moved(host)
-end
-
--- How many requests of `host` this worker gets now.
-local function room_for(host, share, held)
-  if not is_free(host) then return 0 end
-  if terms.rests > 0 and host.rests > terms.rests then
-    give_up(host)
-    return 0
-  end
-  local room = math.min(share, free_slots(host))
-  if host.timed then room = math.min(room, 1, input.slots - held.more) end
-  return fair_room(host, room, held)
-end
-
-local function flags_of(host)
-  local is_watched = terms.throttle > 0 or host.strikes > 0 or host.rests > 0
-  return (host.timed and TIMED or 0) + (is_unknown(host) and SCOUT or 0) + (is_watched and WATCHED or 0)
-end
-
-local function serve(host, share, held)
-  local room = room_for(host, share, held)
-  local taken = room > 0 and keep_one_suspect(host, pop(host, room, terms.strict == 1), held) or {}
-  if #taken > 0 then
-    for _, pair in ipairs(taken) do pair[3] = flags_of(host) end
-    take_turn(host, held.last + held.more + 1)
-    host.active = host.active + #taken
-    held.more = held.more + #taken
-  end
-  save_host(host) -- beyond a limit that was lowered it is not ready
-  return taken
-end
-
--- The hosts that are next: up to `most` that are due, in the order of their moments, or the most urgent one.
-local to_rank = 1000 -- at first, and then those that were served and a few more
-local function next_hosts(most)
-  if terms.strict == 0 then
-    return redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)
-  end
-  find_urgent(to_rank)
-  to_rank = 8
-  return redis.call('ZRANGE', URGENT, 0, 0)
-end
-
--- 6. Leases. The hosts that are next share what is wanted.
-local function lease(leases_key, want)
-  if paused == 1 then want = 0 end
-  local leased, records = {}, {}
-  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0,
-                 last = counters('last_lease')[1] }
-  repeat
-    local rest, before = want - #leased, #leased
-    local due = rest > 0 and next_hosts(rest) or {}
-    for _, name in ipairs(due) do
-      for _, pair in ipairs(serve(host_of(name), math.floor(rest / #due), held)) do
-        local attempts, start = string.match(pair[2], '^(%d+) ()')
-        table.insert(leased, { 0, name, pair[1], tonumber(attempts), string.sub(pair[2], start), pair[3] })
-      end
-    end
-  until #leased >= want or #leased == before
-  local last = #leased > 0 and redis.call('HINCRBY', META, 'last_lease', #leased) or held.last
-  for i, l in ipairs(leased) do
-    l[1] = last - #leased + i
-    table.insert(records, digits(l[1]))
-    table.insert(records, table.concat({ l[3], l[2], l[4], digits(now_ms), l[5] }, ' '))
-  end
-  in_slices(records, function(...) redis.call('HSET', leases_key, ...) end)
-  count('leased', #leased)
-  return leased, last - #leased + 1, last
 end
 
 -- What a lost reply held: its leases are still this worker's, under consecutive numbers.
@@ -302,7 +185,7 @@ take_news(leases_key)
 local completed = settle(leases_key)
 reap(1) -- 5.
 save_hosts()
-local leased, first, last = lease(leases_key, input.want)
+local leased, first, last = lease_more(leases_key, input.want)
 redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last),
            'done', (whole(before[4]) or 0) + completed)
 redis.call(input.idle and 'SREM' or 'SADD', BUSY, input.worker)

@@ -6,9 +6,7 @@ local turn = 0   -- hosts served without a gap; keeps them in turn within one mi
 local function host_of(name)
   local host = hosts[name]
   if not host then
-    sound(base .. ':priorities:' .. name, 'zset')
-    local work = redis.call('HMGET', sound(base .. ':host:' .. name, 'hash'), 'queued', 'active', 'starting',
-                            'start_by_us')
+    local work = first_use('hash', 'HMGET', base .. ':host:' .. name, 'queued', 'active', 'starting', 'start_by_us')
     host = { name = name, queued = whole(work[1]) or 0, active = whole(work[2]) or 0,
              starting = whole(work[3]) or 0, start_by_us = whole(work[4]) or 0 }
     add_manners(host)
@@ -64,7 +62,7 @@ end
 local SECONDS = 2 ^ 22
 local function find_urgent(most)
   for _, name in ipairs(redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)) do
-    local top = whole(redis.call('ZRANGE', base .. ':priorities:' .. name, 0, 0)[1]) or 0
+    local top = whole(first_use('zset', 'ZRANGE', base .. ':priorities:' .. name, 0, 0)[1]) or 0
     redis.call('ZADD', URGENT, digits(-top * SECONDS + math.floor(now_ms / 1000) % SECONDS), name)
     redis.call('ZREM', READY, name)
   end

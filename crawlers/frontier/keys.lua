@@ -56,6 +56,16 @@ local function sound(key, kind)
   return key
 end
 
+-- The first use of a key in a script, which is also the test of its type: the rest of them may trust it.
+local function first_use(kind, command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' and reply.err then
+    sound(key, kind)
+    reply = redis.call(command, key, ...)
+  end
+  return reply
+end
+
 -- The whole number that `text` is, if it is one that Lua can count with and at most `most`.
 local function whole(text, most)
   local number = text and #text < 17 and string.match(text, '^-?%d+$') and tonumber(text)

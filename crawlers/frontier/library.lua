@@ -4,10 +4,10 @@
 
 local function push(host, priority, elements, to_front)
   local verb, length = to_front and 'LPUSH' or 'RPUSH', 0
-  local key = sound(base .. ':requests:' .. host.name .. ':' .. priority, 'list')
-  in_slices(elements, function(...) length = redis.call(verb, key, ...) end)
+  local key = base .. ':requests:' .. host.name .. ':' .. priority
+  in_slices(elements, function(...) length = first_use('list', verb, key, ...) end)
   if length == #elements then
-    redis.call('ZADD', base .. ':priorities:' .. host.name, -priority, priority)
+    first_use('zset', 'ZADD', base .. ':priorities:' .. host.name, -priority, priority)
   end
   host.queued = host.queued + #elements
   count('queued', #elements)
@@ -18,10 +18,10 @@ end
 local function pop(host, room, of_one_priority)
   local taken, priorities = {}, base .. ':priorities:' .. host.name
   while #taken < room do
-    local priority = redis.call('ZRANGE', priorities, 0, 0)[1]
+    local priority = first_use('zset', 'ZRANGE', priorities, 0, 0)[1]
     if not priority then break end
-    local key = sound(base .. ':requests:' .. host.name .. ':' .. priority, 'list')
-    for _, element in ipairs(whole(priority) and redis.call('LPOP', key, room - #taken) or {}) do
+    local key = base .. ':requests:' .. host.name .. ':' .. priority
+    for _, element in ipairs(whole(priority) and first_use('list', 'LPOP', key, room - #taken) or {}) do
       if string.match(element, '^%d%d?%d?%d? ') then
         taken[#taken + 1] = { priority, element }
       else

@@ -65,8 +65,8 @@ end
 -- Adds to `host` what is known of its wishes.
 local function add_manners(host)
   host.delay_ms, host.limit, host.jitter = policy_of(host.name)
-  local kept = redis.call('HMGET', sound(tag .. ':manners:' .. host.name, 'hash'), 'next_us', 'robots_us',
-                          'robots_ms', 'throttle_ms', 'strikes', 'rests', 'wake_us', 'why')
+  local kept = first_use('hash', 'HMGET', tag .. ':manners:' .. host.name, 'next_us', 'robots_us', 'robots_ms',
+                     'throttle_ms', 'strikes', 'rests', 'wake_us', 'why')
   host.next_us, host.robots_us = whole(kept[1]) or 0, whole(kept[2]) or 0
   host.robots_ms, host.throttle_ms = whole(kept[3], MOST_TERM) or 0, whole(kept[4], MOST_TERM) or 0
   host.strikes, host.rests = whole(kept[5]) or 0, whole(kept[6]) or 0

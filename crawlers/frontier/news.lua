@@ -1,4 +1,4 @@
--- What workers saw of a host; put between library.lua and exchange.lua. Each kind changes `host`, to be saved
+-- What workers saw of a host; put between seen.lua and leasing.lua. Each kind changes `host`, to be saved
 -- by who calls.
 
 local news = {}

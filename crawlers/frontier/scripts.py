@@ -74,7 +74,7 @@ def pack_input(values: dict[str, Any]) -> bytes:
     return packed
 
 
-EXCHANGE = WatchfulScript("exchange", behind=(*SHARED, "news"))
+EXCHANGE = WatchfulScript("exchange", behind=(*SHARED, "news", "leasing"))
 JOIN = Script("join")
 LEAVE = Script("leave")
 PURGE = Script("purge")

@@ -5,13 +5,14 @@ cd "$(dirname "$0")/../.."
 checked=$(mktemp -d)
 trap 'rm -r "$checked"' EXIT
 shared=(crawlers/frontier/{keys,counters,manners,hosts,library,seen}.lua)
+of_exchange=(crawlers/frontier/{news,leasing}.lua)
 find crawlers/frontier -name '*.lua' | while read -r script; do
-    [[ " ${shared[*]} crawlers/frontier/news.lua " != *" $script "* ]] || continue
+    [[ " ${shared[*]} ${of_exchange[*]} " != *" $script "* ]] || continue
     name=$checked/$(basename "$script")
     if grep -q '^-- KEYS\[1\]' "$script"; then
         cp "$script" "$name"
     elif [[ $script == */exchange.lua ]]; then
-        cat "${shared[@]}" crawlers/frontier/news.lua "$script" > "$name"
+        cat "${shared[@]}" "${of_exchange[@]}" "$script" > "$name"
     else
         cat "${shared[@]}" "$script" > "$name"
     fi

@@ -114,11 +114,10 @@ class SiteSendsInCircles(SiteResets):
 
 
 class SiteRefuses(SiteResets):
-    """503 for a while, which Scrapy tries twice more and then takes for the page."""
+    """503 for a while, which is not to be taken for a page."""
 
     name = "site answers 503"
     manner = _Refuses
-    status = 503
 
 
 SITE_FAULTS: tuple[type[Fault], ...] = (
