@@ -56,6 +56,8 @@ MONGO_DATABASE = os.environ.get("MONGO_DATABASE", "crawlers")
 ROBOTSTXT_OBEY = True
 # The frontier keeps what follows over all workers; so does AUTOTHROTTLE_ENABLED, which is off.
 CONCURRENT_REQUESTS_PER_DOMAIN = 8
+# What shares them: the `host`, its registered `domain`, or the `ip` address that it resolves to.
+FRONTIER_HOST_KEY = "host"
 # Seconds from the start of one request to a host to the start of the next. 0: none.
 DOWNLOAD_DELAY = 0
 # Scrapy's 0.5 makes of a delay of 1 s one of 0.5 to 1.5 s. Here a delay is what was promised to a site.

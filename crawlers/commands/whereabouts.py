@@ -13,7 +13,7 @@ from crawlers.frontier import Link
 from crawlers.frontier.operations import Place
 from crawlers.frontier.operations import where as find
 from crawlers.migration import ScrapyRedisFingerprinter
-from crawlers.scheduler.politeness import host_of
+from crawlers.scheduler.hostkeys import HostKeys, host_of
 from crawlers.scheduler.requests import fingerprint_of
 
 from .desk import Desk, Failed
@@ -49,7 +49,10 @@ async def where(desk: Desk) -> int:
             return False
 
     seen_as = (fingerprint_of(digest), fingerprint_of(digest, start_of_run=run))
-    place = await find(desk.crawl, request.url, host_of(request), seen_as, same)
+    keys = HostKeys(desk.settings["FRONTIER_HOST_KEY"])
+    host = keys.of(request)
+    await keys.find([host])
+    place = await find(desk.crawl, request.url, keys.final(host), seen_as, same)
     now_ms = await desk.crawl.now_us() // 1000
     if desk.opts.json:
         print(json.dumps({"url": request.url, **_figures(place)}))

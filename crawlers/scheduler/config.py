@@ -15,6 +15,7 @@ from scrapy_redis.spiders import RedisMixin
 
 from crawlers.frontier import Terms
 
+from .hostkeys import KINDS, HostKeys
 from .politeness import host_policies, jitter
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Config:
     `capacity`: requests it holds at most, being fetched, being parsed or waiting. `prefetch`: how many of
     these may wait. `max_bytes` of one queued request. `wait_s`: how long to stay with nothing to do; None
     for ever, 0 not at all. `start_urls`: the keys that feed it. `patience_s`: how long to wait for
-    Redis before giving up, at start and at the end; in between a worker waits for ever.
+    Redis before giving up, at start and at the end; in between a worker waits for ever. `host_keys`: what
+    shares a delay.
     """
 
     crawl: str
@@ -48,6 +50,7 @@ class Config:
     start_urls: tuple[str, ...]
     patience_s: float
     request_classes: tuple[str, ...]
+    host_keys: HostKeys
 
     @classmethod
     def of(cls, spider: Spider) -> Config:
@@ -69,6 +72,7 @@ class Config:
             start_urls=_start_urls(spider, settings, crawl),
             patience_s=at_least(settings.getfloat, "FRONTIER_PATIENCE_S", 0),
             request_classes=tuple(settings.getlist("FRONTIER_REQUEST_CLASSES")),
+            host_keys=HostKeys(one_of(settings, "FRONTIER_HOST_KEY", KINDS)),
         )
 
 
@@ -96,7 +100,7 @@ def _terms(crawler: Crawler) -> Terms:
         limit=at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 1),
         policy=host_policies(settings),
         robots=settings.getbool("ROBOTSTXT_OBEY") and obeys,
-        strict=_order(settings) == "priority",
+        strict=one_of(settings, "FRONTIER_ORDER", ("hosts", "priority")) == "priority",
         host_pages=at_least(settings.getint, "FRONTIER_HOST_PAGES", 0),
         back_off_ms=_ms(settings, "FRONTIER_BACK_OFF_S"),
         back_off_max_ms=_ms(settings, "FRONTIER_BACK_OFF_MAX_S"),
@@ -107,11 +111,12 @@ def _terms(crawler: Crawler) -> Terms:
     )
 
 
-def _order(settings: BaseSettings) -> str:
-    order = settings.get("FRONTIER_ORDER")
-    if order not in ("hosts", "priority"):
-        raise BadSetting(f"FRONTIER_ORDER must be hosts or priority, not {order!r}")
-    return str(order)
+def one_of(settings: BaseSettings, name: str, words: tuple[str, ...]) -> str:
+    """The setting `name`. Raises :class:`BadSetting` for what is none of `words`."""
+    value = settings.get(name)
+    if value not in words:
+        raise BadSetting(f"{name} must be one of {', '.join(words)}, not {value!r}")
+    return str(value)
 
 
 def _throttle(settings: BaseSettings) -> dict[str, int]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
 
 from crawlers.frontier import Batch, Found, Refused
+
+from .hostkeys import HostKeys
 
 _MOST_FOUND = 1000  # links in one exchange; Redis is busy with them for some 10 ms
 _MOST_KNOWN = 200_000  # fingerprints remembered as seen, at some 100 bytes each
@@ -21,9 +25,10 @@ class Outbox:
     `wake` is called when something should go out soon; `clock` gives seconds.
     """
 
-    def __init__(self, wake: Callable[[], None], clock: Callable[[], float]) -> None:
+    def __init__(self, wake: Callable[[], None], clock: Callable[[], float], keys: HostKeys) -> None:
         self._wake = wake
         self._clock = clock
+        self._keys = keys
         self._links: deque[Found] = deque()
         self._refused: list[Refused] = []
         self._known: dict[int, None] = {}
@@ -43,6 +48,10 @@ class Outbox:
     def knows(self, fingerprint: int) -> bool:
         """A link was seen, or waits here."""
         return fingerprint in self._known
+
+    async def find_hosts(self) -> None:
+        """Finds out where the links belong that go out next."""
+        await self._keys.find({found.host for found in islice(self._links, _MOST_FOUND)})
 
     def put(self, found: Found) -> None:
         """Takes a link."""
@@ -66,7 +75,9 @@ class Outbox:
     def fill(self, batch: Batch) -> bool:
         """Moves what fits into `batch`. True if nothing is left."""
         while self._links and len(batch.found) < _MOST_FOUND:
-            batch.found.append(self._links.popleft())
+            found = self._links.popleft()
+            host = self._keys.final(found.host)
+            batch.found.append(found if host == found.host else replace(found, host=host))
         batch.refused, self._refused = self._refused, []
         return not self._links
 

@@ -5,27 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scrapy.core.downloader import Downloader as ScrapyDownloader
-from scrapy.utils.httpobj import urlparse_cached
 
 from crawlers.frontier import HostPolicy
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from scrapy import Request
     from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
 
 _UNLIMITED = 1_000_000
-
-
-def host_of(request: Request) -> str:
-    """The host under which `request` is queued: its name without a port, as Scrapy's own slots are.
-
-    URLs without a host (``data:``, ``file:``) are queued under their scheme.
-    """
-    url = urlparse_cached(request)
-    return url.hostname or url.scheme
 
 
 def host_policies(settings: BaseSettings) -> dict[str, HostPolicy]:

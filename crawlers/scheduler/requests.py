@@ -23,7 +23,7 @@ from crawlers.frontier import (
     encode,
 )
 
-from .politeness import host_of
+from .hostkeys import HostKeys
 from .start import START
 from .turns import WAITS
 
@@ -70,7 +70,7 @@ class RequestCodec:
     """Turns the requests of one spider into links and back.
 
     `errback` is given to requests that have none of their own. `classes` are paths of further request
-    classes that may come out of the queue.
+    classes that may come out of the queue. `host_keys` say under which host a request is queued.
     """
 
     def __init__(
@@ -80,12 +80,14 @@ class RequestCodec:
         errback: Callable[..., Any],
         max_bytes: int,
         classes: Iterable[str] = (),
+        host_keys: HostKeys | None = None,
     ) -> None:
         self.run = 0
         self._spider = spider
         self._errback = errback
         self._fingerprint = fingerprinter.fingerprint
         self._max_bytes = max_bytes
+        self._host_keys = host_keys or HostKeys("host")
         self._callbacks = callback_names(spider)
         kinds = (FormRequest, JsonRequest, XmlRpcRequest, *map(load_object, classes))
         self._kinds: dict[str, type[Request]] = {kind.__name__: kind for kind in kinds}
@@ -103,7 +105,7 @@ class RequestCodec:
     def to_found(self, request: Request, fingerprint: int | None) -> Found:
         """`request` as it goes into the frontier. Raises :class:`NotPlainData`."""
         _check_scheme(request.url, NotPlainData)
-        host = host_of(request)
+        host = self._host_keys.of(request)
         if not host or len(host) > 255 or any(c.isspace() for c in host):
             raise NotPlainData(f"{request.url[:200]!r} has no host that could be asked")
         priority = max(-MOST_PRIORITY, min(request.priority, MOST_PRIORITY))

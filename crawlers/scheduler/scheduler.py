@@ -145,6 +145,7 @@ class Scheduler(BaseScheduler):
             self._completion.download_failed,
             config.max_bytes,
             config.request_classes,
+            config.host_keys,
         )
 
     def _worker_for(self, frontier: Frontier, config: Config) -> Worker:
@@ -155,7 +156,7 @@ class Scheduler(BaseScheduler):
         turns = self._crawler.get_downloader_middleware(Turns)
         if turns is None:
             raise BadSetting("put crawlers.scheduler.FrontierAddon into ADDONS: it keeps the delays")
-        turns.bind(self._worker, self._completion)
+        turns.bind(self._worker, self._completion, self._frontier, self._config.host_keys)
         if robots := self._crawler.get_downloader_middleware(RobotsTxt):
             robots.bind(self._worker, self._completion, self._frontier)
         if NOBODY in self._crawler.settings["USER_AGENT"]:

@@ -11,7 +11,7 @@ from weakref import WeakSet
 
 from scrapy.utils.misc import load_object
 
-from .politeness import host_of
+from crawlers.retrying import until_redis_answers
 
 if TYPE_CHECKING:
     from typing import Self
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.http import Response
 
+    from crawlers.frontier import Frontier
+
     from .completion import Completion, Held
+    from .hostkeys import HostKeys
     from .worker import Worker
 
 ROBOTS = "_frontier_robots"
@@ -66,6 +69,8 @@ class Turns:
         self._stats = crawler.stats
         self._worker: Worker | None = None
         self._completion: Completion
+        self._frontier: Frontier
+        self._keys: HostKeys
         self._out: WeakSet[Request] = WeakSet()
 
     @classmethod
@@ -73,9 +78,9 @@ class Turns:
         """As Scrapy builds its components."""
         return cls(crawler)
 
-    def bind(self, worker: Worker, completion: Completion) -> None:
+    def bind(self, worker: Worker, completion: Completion, frontier: Frontier, keys: HostKeys) -> None:
         """Whose requests these are. Without, as with a scheduler of Scrapy's, all pass."""
-        self._worker, self._completion = worker, completion
+        self._worker, self._completion, self._frontier, self._keys = worker, completion, frontier, keys
 
     async def process_request(self, request: Request) -> Request | None:
         """Waits for the turn of a request that has none; gives a page back whose turn has passed."""
@@ -84,7 +89,7 @@ class Turns:
             return None
         held = self._completion.held(request)
         if held is None:
-            await self._turn(worker, host_of(request))
+            await self._turn(self._keys.of(request))
         elif worker.manners.may_start(held):
             # Two turns of the loop from here its bytes are on their way; to say it sooner would let the next
             # one come too early.
@@ -96,12 +101,14 @@ class Turns:
         self._out.add(request)
         return None
 
-    async def _turn(self, worker: Worker, host: str) -> None:
+    async def _turn(self, host: str) -> None:
         """A robots.txt, or what a spider downloads by itself, waits its turn beside the queue."""
+        await self._keys.find([host])
+        key = self._keys.final(host)
         clock = asyncio.get_running_loop().time
         late_s = _LATE_S
         while late_s >= _LATE_S:
-            wait_s = await worker.take_turn(host)
+            wait_s = await until_redis_answers(lambda: self._frontier.take_turn(key))
             at_s = clock() + wait_s
             await asyncio.sleep(wait_s)
             late_s = clock() - at_s
@@ -112,7 +119,7 @@ class Turns:
             return response
         self._out.discard(request)
         held = self._completion.held(request)
-        host = held.lease.host if held else host_of(request)
+        host = self._host(request, held)
         robots = ROBOTS in request.meta
         if response.status in self._busy or (robots and response.status >= 500):
             wait_s = retry_after_s(response.headers.get(b"Retry-After"), time.time())
@@ -133,9 +140,12 @@ class Turns:
         self._out.discard(request)
         if isinstance(exception, self._errors):
             held = self._completion.held(request)
-            host = held.lease.host if held else host_of(request)
+            host = self._host(request, held)
             prefix = "robots.txt: " if ROBOTS in request.meta else ""
             self._worker.manners.failed(host, f"{prefix}{type(exception).__name__}", patient=True)
+
+    def _host(self, request: Request, held: Held | None) -> str:
+        return held.lease.host if held else self._keys.final(self._keys.of(request))
 
     def _said(self, request: Request, response: Response) -> str:
         prefix = "robots.txt: " if ROBOTS in request.meta else ""

@@ -63,7 +63,7 @@ class Worker:
         self._counts = Counts()
         self._wake = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
-        self._outbox = Outbox(self._wake.set, self._clock)
+        self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
         self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock)
         self._sent_at = self._ask_at = 0.0
         self._busy_at = self._clock()
@@ -105,10 +105,6 @@ class Worker:
         if self._is_hungry():
             self._wake.set()
         return held
-
-    async def take_turn(self, host: str) -> float:
-        """Takes a turn of `host` for a request beside the queue. Seconds until it may start."""
-        return await until_redis_answers(lambda: self._frontier.take_turn(host))
 
     async def flushed(self) -> None:
         """Returns when all that was put or refused until now is in the frontier."""
@@ -199,6 +195,7 @@ class Worker:
         return due_at - now
 
     async def _exchange(self, want: int | None = None) -> None:
+        await self._outbox.find_hosts()
         batch = self._gather(want)
         prepared = self._member.prepare(batch)
         self._sent_at = self._clock()

@@ -198,3 +198,20 @@ def test_what_a_spider_downloads_beside_the_queue_waits_its_turn_as_well(
     assert len(visits) == 5
     assert min(gaps_ms(visits)) >= 100 - LATE_MS
     assert time.monotonic() - began_s < 30
+
+
+def test_names_of_one_address_share_its_delay_where_the_address_is_the_key(
+    tmp_path: Path, redis_url: str, crawl_name: str
+) -> None:
+    # Given a site that is reached under two names, and two workers that keep delays by address
+    with practice_site(tmp_path, pages=8) as site:
+        port = site.url.rstrip("/").rpartition(":")[2]
+        with Fleet(tmp_path, redis_url, crawl_name, site) as fleet:
+            # When they crawl it under both
+            fleet.start(2, "127.0.0.1", "localhost", DOWNLOAD_DELAY=0.1, FRONTIER_HOST_KEY="ip")
+            fleet.end()
+        visits = site.visits()
+    # Then it saw each name, and no two requests too close to each other
+    assert {visit.host for visit in visits} == {f"127.0.0.1:{port}", f"localhost:{port}"}
+    assert len(visits) == 18
+    assert min(gaps_ms(visits)) >= 100 - LATE_MS

@@ -12,7 +12,7 @@ from crawlers.frontier.codec import decode
 from crawlers.frontier.exceptions import BadPayload
 from crawlers.frontier.scripts import Script
 
-from .crawl import MOST, Crawl, Letter, host_of_url, match, parse_element, step_after, url_of
+from .crawl import MOST, Crawl, Letter, is_at, match, parse_element, step_after, url_of
 
 _SEAL, _CLEAR, _DROP, _RETRY = (Script(f"operations/{name}") for name in ("seal", "clear", "drop", "retry"))
 _FIRST, _MOST_PASSED = 50, 400  # elements of a queue looked at in one step
@@ -128,6 +128,6 @@ async def retry_dead(crawl: Crawl, reason: str = "") -> tuple[int, int]:
 def is_request(letter: Letter) -> bool:
     """Whether it can be queued: it holds a payload, and stands under the host of its URL."""
     try:
-        return host_of_url(decode(letter.payload).url) == letter.host
+        return is_at(letter.host, decode(letter.payload).url)
     except BadPayload:
         return False

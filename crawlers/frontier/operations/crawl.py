@@ -17,6 +17,7 @@ from crawlers.frontier.exceptions import BadPayload, FrontierError
 from crawlers.frontier.model import Terms
 
 _NUMBER = re.compile(rb"-?\d{1,18}")
+_ADDRESS = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*")
 MOST = 1000  # entries read in one step
 _FIRST, _STEP_BYTES = 50, 1_000_000  # elements differ in size: a step reads about a megabyte at most
 
@@ -78,12 +79,18 @@ def url_of(payload: bytes) -> str:
 
 
 def host_of_url(url: str) -> str:
-    """The host under which `url` is queued, as `crawlers.scheduler.politeness.host_of` says; "" for none."""
+    """The host of `url`, as `crawlers.scheduler.hostkeys.host_of` says; "" for none."""
     try:
         parts = urlsplit(url)
         return parts.hostname or parts.scheme
     except ValueError:
         return ""
+
+
+def is_at(host: str, url: str) -> bool:
+    """Whether `url` may be queued under `host`: its host, a domain above that, or an address."""
+    own = host_of_url(url)
+    return own == host or own.endswith(f".{host}") or (own != "" and _ADDRESS.fullmatch(host) is not None)
 
 
 def match(text: str) -> str:

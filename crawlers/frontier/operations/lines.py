@@ -21,7 +21,7 @@ from crawlers.frontier.codec import decode
 from crawlers.frontier.exceptions import BadPayload
 from crawlers.frontier.model import MOST_PRIORITY
 
-from .crawl import Leased, Letter, Queued, host_of_url
+from .crawl import Leased, Letter, Queued, is_at
 
 VERSION = 1
 _FINGERPRINTS = range(-(2**63), 2**63)
@@ -118,7 +118,7 @@ def _queued(fields: dict[str, Any]) -> Queued:
         url = decode(payload).url
     except BadPayload as error:
         raise BadLine(f"its payload can't be read: {error}") from None
-    if url != fields.get("url") or not host or any(c.isspace() for c in host) or host != host_of_url(url):
+    if url != fields.get("url") or not host or any(c.isspace() for c in host) or not is_at(host, url):
         raise BadLine("its url and host are not those of its payload")
     priority = _number(fields, "priority", MOST_PRIORITY, -MOST_PRIORITY)
     return Queued(host, priority, _number(fields, "attempts", 10**6), payload)
