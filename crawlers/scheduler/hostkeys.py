@@ -59,6 +59,10 @@ class HostKeys:
         """The name under which `host`, as :meth:`of` gives it, is queued."""
         return self._found[host][1] if host in self._found else host
 
+    def knows(self, host: str) -> bool:
+        """Whether it was looked up where `host` belongs."""
+        return self._kind != "ip" or host in self._found
+
     async def find(self, hosts: Iterable[str]) -> None:
         """Looks up the addresses of `hosts` that aren't known, for three seconds at most."""
         if self._kind != "ip":
@@ -68,6 +72,8 @@ class HostKeys:
         if missing:
             lookups = [asyncio.ensure_future(self._look_up(host)) for host in missing]
             await asyncio.wait(lookups, timeout=_PATIENCE_S)
+            for host in missing:
+                self._found.setdefault(host, (now_s, host))  # until its lookup ends
         if len(self._found) > _MOST_KEPT:
             self._found = dict(list(self._found.items())[_MOST_KEPT // 2 :])
 

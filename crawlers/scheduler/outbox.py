@@ -73,8 +73,10 @@ class Outbox:
         await entered
 
     def fill(self, batch: Batch) -> bool:
-        """Moves what fits into `batch`. True if nothing is left."""
-        while self._links and len(batch.found) < _MOST_FOUND:
+        """Moves what fits into `batch`. True if nothing is left. A link whose host came up since
+        :meth:`find_hosts` waits, and with it those behind it.
+        """
+        while self._links and len(batch.found) < _MOST_FOUND and self._keys.knows(self._links[0].host):
             found = self._links.popleft()
             host = self._keys.final(found.host)
             batch.found.append(found if host == found.host else replace(found, host=host))

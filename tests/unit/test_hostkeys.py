@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from scrapy import Request
 
@@ -29,12 +31,12 @@ def test_a_request_is_queued_under_its_host_or_its_registered_domain(
     assert HostKeys("domain").of(request) == domain
 
 
-async def test_all_names_of_an_address_stand_for_the_same() -> None:
+def test_all_names_of_an_address_stand_for_the_same() -> None:
     # Given names of this machine, and one that doesn't exist
     keys = HostKeys("ip")
     assert keys.final("localhost") == "localhost"
     # When they are looked up
-    await keys.find(["localhost", "127.0.0.1", "nowhere.invalid"])
+    asyncio.run(keys.find(["localhost", "127.0.0.1", "nowhere.invalid"]))
     # Then names have their address, and what has none stands for itself
     assert keys.final("localhost") == keys.final("127.0.0.1") == "127.0.0.1"
     assert keys.final("nowhere.invalid") == "nowhere.invalid"
