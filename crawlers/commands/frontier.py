@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 
 from redis.exceptions import RedisError
@@ -72,6 +73,8 @@ class Command(ScrapyCommand):
         except KeyboardInterrupt:
             print("scrapy frontier: interrupted", file=sys.stderr)
             self.exitcode = 130
+        except BrokenPipeError:  # its reader, such as head, has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     async def _run(self, opts: argparse.Namespace) -> int:
         assert self.settings is not None

@@ -97,6 +97,8 @@ def _in_queue(place: Place) -> str:
     host = place.host
     if host.due_ms is None:
         due = f"{host.host} is at its limit, with {counted(host.active, 'page')} under way"
+    elif host.asleep_ms:
+        due = f"{host.host} is left alone for {span(host.asleep_ms)}: {host.why}"
     else:
         due = f"{host.host} is due {'in ' + span(host.due_ms) if host.due_ms else 'now'}"
     return f"{before}, priority {place.priority}; {due}{_tried(place)}."
