@@ -1,6 +1,7 @@
 """A web site to crawl at will: quotes at `/`, a page graph at `/graph/`, traps at `/traps/`.
 
-`python -m deploy.local.practice_site` runs it until Ctrl-C; its first line is its address.
+`python -m deploy.local.practice_site` runs it until Ctrl-C; its first line is its address. Hosts
+are told apart by their Host header, and each may be told how to behave: at start, and amid a crawl.
 """
 
 from __future__ import annotations
@@ -12,18 +13,20 @@ import json
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from .binaries import ServerError, describe_exit
 from .processes import LOOPBACK, Process, free_port
+from .site_behaviour import NEVER, Behaviour, behaviour_of
 from .site_pages import MAX_QUOTES, graph_links
-from .site_server import LOG_PATH, Connection, RequestLog, Site
+from .site_server import LOG_PATH, TELL_PATH, Connection, RequestLog, Site
 
-__all__ = ["PracticeSite", "Visit", "graph_links", "practice_site"]
+__all__ = ["NEVER", "Behaviour", "PracticeSite", "Visit", "graph_links", "practice_site"]
 
 _START_TIMEOUT_S = 30
 _POLL_S = 0.02
@@ -33,13 +36,16 @@ _POLL_S = 0.02
 class Visit:
     """One request as the site saw it begin.
 
-    `ms` is the machine's monotonic clock, `open` how many requests to `host` were then open.
+    `ms` is the machine's monotonic clock, `agent` the User-Agent in lower case, `open` how many
+    requests to `host` were then open, this one included, `status` that of its answer; 0: none.
     """
 
     ms: float
     host: str
     path: str
+    agent: str
     open: int
+    status: int
 
 
 class PracticeSite:
@@ -56,6 +62,15 @@ class PracticeSite:
         lines = self._visits.read_text(encoding="utf-8").splitlines()
         return [Visit(**json.loads(line)) for line in lines]
 
+    def tell(self, host: str, behaviour: Behaviour) -> None:
+        """From now on `host`, such as 127.0.0.2, behaves so; ValueError for what can't be."""
+        query = behaviour.query(host)
+        try:
+            urllib.request.urlopen(f"{self.url.rstrip('/')}{TELL_PATH}?{query}", timeout=10).close()
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                raise ValueError(refusal.read().decode()) from None
+
 
 @contextmanager
 def practice_site(
@@ -66,11 +81,13 @@ def practice_site(
     delay_ms: int = 0,
     crawl_delay_s: float = 0,
     hosts: Sequence[str] = (LOOPBACK,),
+    behaviours: Mapping[str, Behaviour] | None = None,
     port: int = 0,
 ) -> Iterator[PracticeSite]:
     """A practice site for the while, its logs in `folder`; the options are those of the command.
 
     All `hosts` are served on the one port (0: a free one); `url` has the first of them.
+    `behaviours` has those of hosts that don't behave well.
     """
     visits = folder / "visits.jsonl"
     visits.unlink(missing_ok=True)
@@ -84,6 +101,8 @@ def practice_site(
     }
     arguments = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     addresses = [word for host in hosts for word in ("--host", host)]
+    told = (behaviour.query(host) for host, behaviour in (behaviours or {}).items())
+    addresses += [word for query in told for word in ("--tell", query)]
     command = [sys.executable, "-m", "deploy.local.practice_site", *arguments, *addresses]
     process = Process(command, folder / "site.log", cwd=Path(__file__).parents[2])
     try:
@@ -139,6 +158,13 @@ def _quotes(text: str) -> int:
     return int(text)
 
 
+def _told(text: str) -> tuple[str, Behaviour]:
+    try:
+        return behaviour_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deploy.local.practice_site")
     add = parser.add_argument
@@ -148,6 +174,10 @@ def _options() -> argparse.Namespace:
     add("--pages", type=_count, default=1000, help="how many pages /graph/ has")
     add("--delay-ms", type=_count, default=0, help="wait so long before every answer")
     add("--crawl-delay-s", type=float, default=0, help="Crawl-delay in robots.txt, 0: none")
+    behaviour = (
+        "how a host behaves, as in 'host=127.0.0.2&status=429&retry_after=3&for_s=9'; may come repeatedly"
+    )
+    add("--tell", type=_told, action="append", default=[], metavar="QUERY", help=behaviour)
     add("--log", type=Path, help="write a line of JSON for each request to this file")
     return parser.parse_args()
 
@@ -164,6 +194,8 @@ def main() -> int:
         crawl_delay_s=options.crawl_delay_s,
         log=log,
     )
+    for host, behaviour in options.tell:
+        site.behaviours.tell(host, behaviour)
     try:
         asyncio.run(_serve(site, options.host or [LOOPBACK], port))
     except OSError as error:

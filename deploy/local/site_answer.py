@@ -46,6 +46,26 @@ class Answer:
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer as the server sends it: after `delay_ms` the bytes of `wire`, and then `ending`.
+
+    `status` is for the log: 0 where the ending leaves the client without an answer.
+    """
+
+    wire: bytes
+    status: int
+    delay_ms: int
+    ending: Ending
+
+    @classmethod
+    def of(cls, answer: Answer, extra_delay_ms: int) -> Ready:
+        """`answer` made ready; `extra_delay_ms` comes on top of its own delay."""
+        answered = answer.ending in (Ending.KEEP, Ending.CLOSE)
+        status = answer.status if answered else 0
+        return cls(answer.wire(), status, answer.delay_ms + extra_delay_ms, answer.ending)
+
+
 def html(text: str, status: int = 200) -> Answer:
     """An HTML page in UTF-8."""
     return Answer(status=status, body=text.encode())

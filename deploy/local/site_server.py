@@ -11,15 +11,20 @@ import socket
 import struct
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from .site_answer import Answer, Ending, html
+from .site_answer import Answer, Ending, Ready, html
+from .site_behaviour import Behaviours, behaviour_of
 from .site_pages import GraphSite, QuotesSite, make_quotes
 from .site_traps import FORBIDDEN, TrapsSite
 
 LOG_PATH = "/__log"
 """Asking for it writes out the log of requests; it is not logged itself."""
+
+TELL_PATH = "/__tell"
+"""Asking for it with a query tells a host how to behave, see `behaviour_of`; 400 says what is wrong."""
 
 _MAX_HEAD_BYTES = 65_536
 # All but HEAD are answered as GET is; a body is read and ignored.
@@ -35,12 +40,12 @@ class RequestLog:
         self._file: TextIO | None = path.open("a", encoding="utf-8") if path else None
         self._open: Counter[str] = Counter()
 
-    def begin(self, host: str, target: str) -> None:
-        """Note a request: the moment, its Host header, its target, and how many are open there."""
+    def begin(self, arrived_s: float, host: str, target: str, agent: str, status: int) -> None:
+        """Note a request: `time.monotonic` at its arrival, its Host, target, User-Agent, and answer."""
         self._open[host] += 1
         if self._file is not None:
-            ms = round(time.monotonic() * 1000, 3)
-            line = {"ms": ms, "host": host, "path": target, "open": self._open[host]}
+            ms, is_open = round(arrived_s * 1000, 3), self._open[host]
+            line = {"ms": ms, "host": host, "path": target, "agent": agent, "open": is_open, "status": status}
             self._file.write(json.dumps(line) + "\n")
 
     def end(self, host: str) -> None:
@@ -66,6 +71,7 @@ class Site:
     ) -> None:
         """`delay_ms` is waited before every answer, 0 not; `crawl_delay_s` 0 asks for none."""
         self.log = log
+        self.behaviours = Behaviours()
         self._delay_ms = delay_ms
         self._quotes = QuotesSite(make_quotes(quotes))
         self._graph = GraphSite(pages)
@@ -73,14 +79,20 @@ class Site:
         self._robots = f"User-agent: *\nDisallow: {FORBIDDEN}\n"
         if crawl_delay_s:
             self._robots += f"Crawl-delay: {crawl_delay_s:g}\n"
-        self._kept: dict[str, tuple[bytes, int, Ending]] = {}
+        self._kept: dict[str, Ready] = {}
 
-    def answer(self, target: str) -> tuple[bytes, int, Ending]:
-        """The answer's bytes, the delay before them in ms, and what follows them."""
+    def answer(self, host: str, target: str) -> Ready:
+        """What `host`, as in a Host header, answers to a request."""
+        own, latency_ms = self.behaviours.answer(host, target.partition("?")[0])
+        if own:
+            return Ready.of(own, self._delay_ms + latency_ms)
+        ready = self._answer_well(target)
+        return replace(ready, delay_ms=ready.delay_ms + latency_ms) if latency_ms else ready
+
+    def _answer_well(self, target: str) -> Ready:
         if kept := self._kept.get(target):
             return kept
-        answer = self._compose(target)
-        ready = answer.wire(), answer.delay_ms + self._delay_ms, answer.ending
+        ready = Ready.of(self._compose(target), self._delay_ms)
         if not target.startswith("/traps/"):
             self._kept[target] = ready
         return ready
@@ -114,21 +126,22 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Asyncio's call with the next bytes, which may hold a part of a request or several."""
+        arrived_s = time.monotonic()
         self._received += data
         if len(self._received) > _MAX_HEAD_BYTES:
             self._refuse(431)
-        self._answer_next()
+        self._answer_next(arrived_s)
 
-    def _answer_next(self) -> None:
+    def _answer_next(self, arrived_s: float) -> None:
         while self._host is None and not self._transport.is_closing():
             head, separator, rest = self._received.partition(b"\r\n\r\n")
             length = _body_bytes(head) if separator else 0
             if not separator or len(rest) < length:
                 return
             self._received = rest[length:]
-            self._answer(head)
+            self._answer(arrived_s, head)
 
-    def _answer(self, head: bytes) -> None:
+    def _answer(self, arrived_s: float, head: bytes) -> None:
         line, _, fields = head.lower().partition(b"\r\n")
         method, _, target = head[: len(line)].decode("latin-1").rpartition(" ")[0].partition(" ")
         if method not in _METHODS or not target:
@@ -136,27 +149,38 @@ class Connection(asyncio.Protocol):
         elif target == LOG_PATH:
             self._site.log.flush()
             self._transport.write(html("flushed").wire())
+        elif target.startswith(TELL_PATH):
+            self._transport.write(self._tell(target.partition("?")[2]).wire())
         else:
-            self._answer_page(method, target, fields)
+            self._answer_page(arrived_s, method, target, fields)
 
-    def _answer_page(self, method: str, target: str, fields: bytes) -> None:
+    def _tell(self, query: str) -> Answer:
+        try:
+            self._site.behaviours.tell(*behaviour_of(query))
+        except ValueError as error:
+            return Answer(status=400, body=str(error).encode(), content_type="text/plain")
+        return html("told")
+
+    def _answer_page(self, arrived_s: float, method: str, target: str, fields: bytes) -> None:
         self._host = _field(fields, b"host")
-        self._site.log.begin(self._host, target)
-        wire, delay_ms, ending = self._site.answer(target)
+        ready = self._site.answer(self._host, target)
+        agent = _field(fields, b"user-agent")
+        self._site.log.begin(arrived_s, self._host, target, agent, ready.status)
+        wire, ending = ready.wire, ready.ending
         if method == "HEAD":
             wire = wire[: wire.index(b"\r\n\r\n") + 4]
         if ending is Ending.KEEP and _field(fields, b"connection") == "close":
             ending = Ending.CLOSE
-        if delay_ms:
+        if ready.delay_ms:
             loop = asyncio.get_running_loop()
-            loop.call_later(delay_ms / 1000, self._send_late, wire, ending)
+            loop.call_later(ready.delay_ms / 1000, self._send_late, wire, ending)
         else:
             self._send(wire, ending)
 
     def _send_late(self, wire: bytes, ending: Ending) -> None:
         if not self._transport.is_closing():
             self._send(wire, ending)
-            self._answer_next()
+            self._answer_next(time.monotonic())
 
     def _send(self, wire: bytes, ending: Ending) -> None:
         if ending is Ending.SILENCE:
