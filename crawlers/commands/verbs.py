@@ -66,7 +66,9 @@ async def hosts(desk: Desk) -> int:
 def _health(host: operations.Host) -> str:
     if host.asleep_ms:
         return f"left alone for {span(host.asleep_ms)}: {host.why}"
-    return f"failing, {host.failures} in a row" if host.failures else "well"
+    if host.failures:
+        return f"failing, {host.failures} in a row"
+    return "well, and has had all its pages" if host.spent else "well"
 
 
 def _next(host: operations.Host) -> str:

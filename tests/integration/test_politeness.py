@@ -215,3 +215,23 @@ def test_names_of_one_address_share_its_delay_where_the_address_is_the_key(
     assert {visit.host for visit in visits} == {f"127.0.0.1:{port}", f"localhost:{port}"}
     assert len(visits) == 20  # a start page is fetched once more for the links that lead to it
     assert min(gaps_ms(visits)) >= 100 - LATE_MS
+
+
+def test_spiders_learn_of_sitemaps_from_a_robots_txt_that_another_worker_fetched(
+    tmp_path: Path, redis_url: str, crawl_name: str, site: PracticeSite
+) -> None:
+    # Given a robots.txt with a sitemap, and spiders that listen to Scrapy's signal
+    site.tell(HOSTS[0], Behaviour(robots="Sitemap: http://example.com/map.xml\n"))
+    options: dict[str, Any] = {
+        "arguments": {"crawl": crawl_name, "url": f"{site.url.rstrip('/')}/graph/0"},
+        "settings": {"SPIDER_MODULES": "tests.integration.spiders", "ROBOTSTXT_OBEY": True},
+        "env": {"REDIS_URL": redis_url},
+    }
+    # When two workers run one after the other
+    logs = []
+    for _ in range(2):
+        with start_spider("sitemaps", tmp_path, **options) as worker:
+            logs.append(worker.end().log)
+    # Then both know of it, and the site was asked once
+    assert all("Sitemap http://example.com/map.xml" in log for log in logs)
+    assert [visit.path for visit in visits_of(site, HOSTS[0])].count("/robots.txt") == 1

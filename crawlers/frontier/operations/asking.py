@@ -18,6 +18,7 @@ class Host:
     limit. `delay_ms` from the start of one request to the next, as it is `given` by the settings, robots.txt
     or the host's own latency. `own`: its settings are those of DOWNLOAD_SLOTS. A delay or limit of 0: none.
     `asleep_ms`: for how long it is left alone, 0 for not, and `why`. `failures` in a row.
+    `spent`: it has had all the pages that the crawl allows it.
     """
 
     host: str
@@ -31,6 +32,7 @@ class Host:
     asleep_ms: int
     why: str
     failures: int
+    spent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ async def overview(crawl: Crawl) -> dict[str, Any]:
         "run": status.run,
         **{name: getattr(status, name) for name in counted},
         "seen": meta.get("seen", 0),
+        "over_budget": meta.get("over_budget", 0),
         "workers": len(status.workers),
         "due_hosts": await crawl.client.zcard(f"{crawl.base}:ready")
         + await crawl.client.zcard(f"{crawl.base}:urgent"),
@@ -106,12 +109,13 @@ async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
             pipe.zscore(f"{crawl.base}:urgent", name)
             pipe.hget(f"{crawl.tag}:policy", name)
             pipe.hmget(f"{crawl.tag}:manners:{name}", _MANNERS)
+            pipe.hget(f"{crawl.base}:pages", name)
         replies = await pipe.execute()
     terms = await crawl.terms()
-    found = zip(names, *(replies[n::5] for n in range(5)), strict=True)
+    found = zip(names, *(replies[n::6] for n in range(6)), strict=True)
     hosts = (
-        _host(name, work, due_us if urgent is None else now_us, own, kept, terms, now_us)
-        for name, work, due_us, urgent, own, kept in found
+        _host(name, work, due_us if urgent is None else now_us, own, kept, int(taken or 0), terms, now_us)
+        for name, work, due_us, urgent, own, kept, taken in found
     )
     return [host for host in hosts if host.queued or host.active]
 
@@ -125,6 +129,7 @@ def _host(
     due_us: float | None,
     own: bytes | None,
     kept: list[bytes | None],
+    taken: int,
     terms: Mapping[str, int],
     now_us: int,
 ) -> Host:
@@ -150,6 +155,7 @@ def _host(
         asleep_ms=asleep_ms,
         why=(kept[5] or b"").decode(errors="replace"),
         failures=failures,
+        spent=0 < terms["host_pages"] <= taken,
     )
 
 
