@@ -15,6 +15,7 @@ class Sitemaps(scrapy.Spider):
     """Logs the sitemaps of the hosts it visits."""
 
     name = "sitemaps"
+    custom_settings = {"ITEM_PIPELINES": {}}  # noqa: RUF012
 
     def __init__(self, url: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
