@@ -47,7 +47,7 @@ class Terms:
     limit: int = 8
     policy: dict[str, HostPolicy] = field(default_factory=dict)
     robots: bool = False
-    start_ms: int = 2_000
+    start_ms: int = 1_000
     host_pages: int = 0
     strict: bool = False
     back_off_ms: int = 1_000
