@@ -14,11 +14,14 @@ Settings = Mapping[str, object]
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A scheduler and what belongs to it: `base` is a settings module, `settings` go on top."""
+    """A scheduler and what belongs to it: `base` is a settings module, `settings` go on top. `spider`: the
+    module in `benchmarks/spiders` that crawls the graph.
+    """
 
     name: str
     base: str
     settings: Settings
+    spider: str = "links"
 
     def arguments(self, settings: Settings) -> list[str]:
         """Its settings and the benchmark's own as arguments of a `scrapy` command."""
@@ -44,6 +47,7 @@ _STOCK: Settings = {
 }
 
 OURS = Contender("this project", PROJECT, {})
+OURS_IN_BULK = Contender("this project, Links", PROJECT, {}, spider="bulk")
 MEMORY = Contender("Scrapy, in memory", SCRAPY, _MEMORY)
 STOCK = Contender("stock scrapy-redis", SCRAPY, _STOCK)
 MEMORY_WITH_OUR_SETTINGS = Contender(MEMORY.name, PROJECT, _MEMORY)

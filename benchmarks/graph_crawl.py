@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ from benchmarks.harness import BenchmarkError, Worker
 from deploy.local.practice_site import PracticeSite, practice_site
 from deploy.local.servers import MongoServer, RedisServer, mongo_server, redis_server
 
-_SPIDER = "benchmarks/spiders/links.py"
 _SECONDS_A_PAGE = 0.1
 _START_S = 60
 
@@ -30,10 +29,13 @@ class Crawl:
 
 
 class Bench:
-    """Redis and MongoDB for any number of crawls in turn."""
+    """Redis and MongoDB for any number of crawls in turn, by workers that `hire` makes."""
 
-    def __init__(self, folder: Path, redis_at: RedisServer, mongo_at: MongoServer) -> None:
+    def __init__(
+        self, folder: Path, redis_at: RedisServer, mongo_at: MongoServer, hire: Callable[..., Worker]
+    ) -> None:
         self.redis_port = redis_at.port
+        self._hire = hire
         self._folder = folder
         self._mongo_uri = mongo_at.uri
         self._redis = redis.Redis.from_url(redis_at.url)
@@ -47,9 +49,9 @@ class Bench:
             "REDIS_URL": f"redis://127.0.0.1:{redis_port or self.redis_port}/0",
             "MONGO_URI": self._mongo_uri,
         }
-        arguments = ["runspider", _SPIDER, "-a", f"url={site.url}graph/0"]
-        arguments += contender.arguments(settings)
-        with Worker(arguments, contender.environ, self._folder / "worker.log") as worker:
+        spider = f"benchmarks/spiders/{contender.spider}.py"
+        arguments = ["runspider", spider, "-a", f"url={site.url}graph/0", *contender.arguments(settings)]
+        with self._hire(arguments, contender.environ, self._folder / "worker.log") as worker:
             ended = worker.finish(timeout_s=_START_S + pages * _SECONDS_A_PAGE)
         visits = site.visits()[visited:]
         if len(visits) != pages:
@@ -68,13 +70,13 @@ class Bench:
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
+def bench(hire: Callable[..., Worker] = Worker) -> Iterator[Bench]:
     """A bench with its own servers, gone without a trace at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmark-")))
         redis_at = stack.enter_context(redis_server(folder / "redis"))
         mongo_at = stack.enter_context(mongo_server(folder / "mongo"))
-        yield Bench(folder, redis_at, mongo_at)
+        yield Bench(folder, redis_at, mongo_at, hire)
 
 
 @contextmanager

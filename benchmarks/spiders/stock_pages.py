@@ -12,6 +12,7 @@ from scrapy.http import Response
 from scrapy_redis.spiders import RedisMixin
 
 from crawlers.items import Page
+from crawlers.links import Links
 from crawlers.spiders.pages import PagesSpider
 
 
@@ -32,6 +33,10 @@ class StockPagesSpider(RedisMixin, PagesSpider):  # type: ignore[misc]  # it shi
         return spider
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[Page | Request]:
-        """The page and its links; the line is out of the process before either."""
+        """The page and its links, as requests; the line is out of the process before either."""
         os.write(self._crawled, f"{response.url}\n".encode())
-        yield from super().parse(response, **kwargs)
+        for found in super().parse(response, **kwargs):
+            if isinstance(found, Links):
+                yield from found.requests()
+            else:
+                yield found

@@ -8,6 +8,7 @@ from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.extensions.throttle import AutoThrottle
 
 from .robots import RobotsTxt
+from .sieve import LinkSieve
 from .start import StartOnce
 from .turns import Turns
 
@@ -24,6 +25,7 @@ class FrontierAddon:
         """Scrapy's call. Who has given one of these a place, or None, is left alone."""
         add = settings.setdefault_in_component_priority_dict
         add("SPIDER_MIDDLEWARES", StartOnce, 10)
+        add("SPIDER_MIDDLEWARES", LinkSieve, 2000)  # next to the spider: Scrapy's own come up to 1000
         add("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, None)
         add("DOWNLOADER_MIDDLEWARES", RobotsTxt, 100)
         add("DOWNLOADER_MIDDLEWARES", Turns, 1000)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 from scrapy import Request, Spider
 from scrapy.http import FormRequest, JsonRequest, XmlRpcRequest
 from scrapy.utils.misc import load_object
+from scrapy.utils.request import RequestFingerprinter
 
 from crawlers.frontier import (
     MOST_PRIORITY,
@@ -23,12 +25,15 @@ from crawlers.frontier import (
     encode,
 )
 
+from .fingerprints import fingerprint_of, fingerprint_of_url
 from .hostkeys import HostKeys
 from .start import START
 from .turns import WAITS
 
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
+
+__all__ = ["RequestCodec", "Stencil", "callback_names", "fingerprint_of"]
 
 # Scrapy writes where a request was sent into its meta; a copy for another host must not inherit it.
 NOT_QUEUED = ("download_slot", "download_latency", START)
@@ -51,19 +56,36 @@ def callback_names(spider: Spider) -> frozenset[str]:
     return frozenset(name for name in names if not name.startswith("__"))
 
 
-def fingerprint_of(digest: bytes, *, start_of_run: int | None = None) -> int:
-    """The 64 bits, as a signed number, under which the frontier has seen a request with the fingerprint
-    `digest` of Scrapy's; and what the start of a run yields has one for each run.
-    """
-    if start_of_run is not None:
-        digest = b"start %d " % start_of_run + digest
-    return int.from_bytes(blake2b(digest, digest_size=8).digest(), "big", signed=True)
-
-
 def _check_scheme(url: str, error: type[FrontierError]) -> None:
     """Who can write to a queue must not read the files of the workers that read it."""
     if url[:5].lower() == "file:":
         raise error("a file: URL would read the disk of the worker that it comes to")
+
+
+@dataclass(frozen=True, slots=True)
+class Stencil:
+    """A link from which others are made that differ in their URL only, on the same host: their payload is
+    `before`, the URL and `after`.
+    """
+
+    host: str
+    priority: int
+    continues: bool
+    before: bytes
+    after: bytes
+    max_bytes: int
+
+    def found(self, url: str, fingerprint: int) -> Found | None:
+        """The link to `url`, None where it is too large."""
+        payload: bytes = self.before + msgpack.packb(url) + self.after
+        if len(payload) > self.max_bytes:
+            return None
+        return Found(fingerprint, self.host, self.priority, payload, self.continues)
+
+
+def _is_plain(request: Request) -> bool:
+    """Its URL alone tells it from others."""
+    return request.method == "GET" and not request.body and not request.meta.get("verbatim_url")
 
 
 class RequestCodec:
@@ -83,6 +105,8 @@ class RequestCodec:
         host_keys: HostKeys | None = None,
     ) -> None:
         self.run = 0
+        self.is_scrapys = type(fingerprinter) is RequestFingerprinter
+        """The fingerprint of a request follows from what Scrapy says: its URL, method and body."""
         self._spider = spider
         self._errback = errback
         self._fingerprint = fingerprinter.fingerprint
@@ -97,6 +121,8 @@ class RequestCodec:
         request that asks for no deduplication has one for each run.
         """
         if not request.dont_filter:
+            if self.is_scrapys and _is_plain(request):
+                return fingerprint_of_url(request.url)
             return fingerprint_of(self._fingerprint(request))
         if START in request.meta:
             return fingerprint_of(self._fingerprint(request), start_of_run=self.run)
@@ -112,6 +138,13 @@ class RequestCodec:
         continues = any(name in request.meta for name in _CONTINUES)
         payload = encode(self._to_link(request), self._max_bytes)
         return Found(fingerprint, host, priority, payload, continues, START in request.meta)
+
+    def stencil(self, request: Request) -> Stencil:
+        """What links like `request` have in common. Raises :class:`NotPlainData`."""
+        found = self.to_found(request, None)
+        # Nothing but the kind of an array and the version comes before the URL.
+        before, _, after = found.payload.partition(msgpack.packb(request.url))
+        return Stencil(found.host, found.priority, found.continues, before, after, self._max_bytes)
 
     def _to_link(self, request: Request) -> Link:
         link = Link(

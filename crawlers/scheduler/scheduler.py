@@ -26,6 +26,7 @@ from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config
 from .requests import RequestCodec
 from .robots import RobotsTxt
+from .sieve import LinkSieve
 from .turns import Turns
 from .worker import Worker
 
@@ -114,6 +115,8 @@ class Scheduler(BaseScheduler):
             self._codec = self._codec_for(spider, config)
             self._worker = self._worker_for(self._frontier, config)
             self._bind_politeness()
+            if sieve := self._crawler.get_spider_middleware(LinkSieve):
+                sieve.bind(self._codec, self._worker, self.enqueue_request)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
         except (BadSetting, FrontierError) as error:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lxml import etree  # type: ignore[import-untyped]  # it ships no types
 from lxml.html import HTMLParser, document_fromstring  # type: ignore[import-untyped]
 from scrapy.http import HtmlResponse
-from w3lib.url import safe_url_string
+
+from crawlers.links import absolute, query_encoding, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from lxml.html import HtmlElement
     from scrapy.http import Response
 
@@ -33,10 +32,6 @@ _VISIBLE_TEXT = etree.XPath(
     smart_strings=False,
 )
 
-# Most links of most sites: nothing to resolve, to encode or to refuse, so a tenth of the work.
-_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?(?:\?[A-Za-z0-9_.~=&-]+)?")
-
-_WHITESPACE = " \t\n\r\f"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -65,9 +60,7 @@ class HtmlPage:
         except (LookupError, ValueError):
             # Some declared encodings are Python codecs, but not of text.
             return response.body.decode("utf-8", "replace")
-        if not encoding.lower().startswith(("utf-16", "utf-32")):
-            # As in browsers, that of the page is also that of the queries in its links.
-            self._encoding = encoding
+        self._encoding = query_encoding(encoding)
         return text
 
     def title(self) -> str | None:
@@ -100,40 +93,12 @@ class HtmlPage:
                 hrefs[href] = None
             elif base is None:
                 base = absolute(self._url, href, self._encoding)
-        return self._absolute(base or self._url, hrefs)
-
-    def _absolute(self, base: str, hrefs: Iterable[str]) -> list[str]:
-        home = origin(base)
-        urls = (
-            home + href if _PLAIN_PATH.fullmatch(href) else absolute(base, href, self._encoding)
-            for href in hrefs
-        )
-        return list(dict.fromkeys(url for url in urls if url is not None))
+        return list(dict.fromkeys(resolve(base or self._url, hrefs, self._encoding)))
 
 
 def page_links(response: Response) -> list[str]:
     """The links of `response`, as :meth:`HtmlPage.links` gives them."""
     return HtmlPage(response).links()
-
-
-def absolute(base: str, href: str, encoding: str = "utf-8") -> str | None:
-    """Where `href` leads on a page whose base is `base`; None where that is nothing to fetch.
-
-    `encoding` is that of the page: a query is percent-encoded in it.
-    """
-    try:
-        url = urldefrag(urljoin(base, href.strip(_WHITESPACE))).url
-        url = safe_url_string(url, encoding)
-        parts = urlsplit(url)
-        return url if parts.scheme in _DEFAULT_PORTS and parts.hostname else None
-    except (ValueError, LookupError):
-        return None
-
-
-def origin(url: str) -> str:
-    """Scheme, host and port of a URL as they stand in it: `https://example.com:8443`."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{re.split(r'[/?#]', rest, maxsplit=1)[0]}"
 
 
 def host_port(url: str) -> tuple[str, int]:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from scrapy import Request
 from scrapy.http import Response
 
 from crawlers.items import Page
+from crawlers.links import Links, origin
 
 from .arguments import ArgumentSpider, BadArgument, number, pattern, start_urls
-from .htmlpage import HtmlPage, host_port, origin
+from .htmlpage import HtmlPage, host_port
 
 
 class PagesSpider(ArgumentSpider):
@@ -59,7 +59,7 @@ class PagesSpider(ArgumentSpider):
         self._deny = pattern("deny", deny)
         self._depth = number("depth", depth)
 
-    def parse(self, response: Response) -> Iterator[Page | Request]:
+    def parse(self, response: Response) -> Iterator[Page | Links]:
         """The page, then the pages it leads to."""
         html = HtmlPage(response)
         links = html.links()
@@ -76,12 +76,8 @@ class PagesSpider(ArgumentSpider):
         )
         if self._goes_on_from(response):
             home, host = f"{origin(response.url)}/", host_port(response.url)
-            for link in links:
-                here = link.startswith(home) or host_port(link) == host
-                if here and self._wants(link):
-                    # response.follow would encode the request's headers as the page is encoded:
-                    # those of a link on a UTF-16 page are garbage that no server takes.
-                    yield Request(link, callback=self.parse)
+            here = (link for link in links if link.startswith(home) or host_port(link) == host)
+            yield Links(filter(self._wants, here), self.parse)
 
     def _goes_on_from(self, response: Response) -> bool:
         if not self._follow or response.status >= 400:

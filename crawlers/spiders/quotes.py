@@ -10,9 +10,10 @@ from scrapy.http import HtmlResponse, Response
 from scrapy.settings import SETTINGS_PRIORITIES
 
 from crawlers.items import Quote
+from crawlers.links import Links
 
 from .arguments import ArgumentSpider, start_urls
-from .htmlpage import absolute, host_port
+from .htmlpage import host_port
 
 START = "http://quotes.toscrape.com/"
 """Where it begins unless told otherwise."""
@@ -42,7 +43,7 @@ class QuotesSpider(ArgumentSpider):
         for url in self.start_urls or ([] if waits else [START]):
             yield Request(url, callback=self.parse, dont_filter=True)
 
-    def parse(self, response: Response) -> Iterator[Quote | Request]:
+    def parse(self, response: Response) -> Iterator[Quote | Links]:
         """The quotes of a listing, then the listings that it leads to."""
         if not isinstance(response, HtmlResponse):
             self.logger.warning("%s is no HTML, so there are no quotes in it", response.url)
@@ -55,10 +56,9 @@ class QuotesSpider(ArgumentSpider):
                 tags=quote.css("div.tags a.tag::text").getall(),
                 url=response.url,
             )
-        for href in response.css("li.next a::attr(href), a.tag::attr(href)").getall():
-            url = absolute(response.url, href)
-            if url is not None and host_port(url) == host_port(response.url):
-                yield Request(url, callback=self.parse)
+        links = Links.of(response, self.parse, css="li.next a, a.tag")
+        links.urls = [url for url in links.urls if host_port(url) == host_port(response.url)]
+        yield links
 
 
 _DEFAULT = SETTINGS_PRIORITIES["default"]

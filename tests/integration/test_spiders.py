@@ -1,4 +1,6 @@
-"""Both spiders crawl real sites in Scrapy as it comes: its own scheduler, no Redis, no MongoDB."""
+"""Both spiders crawl real sites in Scrapy as it comes: its own scheduler, no Redis, no MongoDB; of this
+project only the middleware that makes requests of Links.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from tests.helpers import ROOT, Ended, run_spider
 
 PLAIN_SCRAPY = """
 SPIDER_MODULES = ["crawlers.spiders"]
+SPIDER_MIDDLEWARES = {"crawlers.scheduler.LinkSieve": 2000}
 ROBOTSTXT_OBEY = True
 TELNETCONSOLE_ENABLED = False
 DOWNLOAD_DELAY = 0

@@ -20,6 +20,7 @@ ROOMS = (
     "intake",
     "items",
     "mongo",
+    "links",
     "scheduler",
     "spiders",
     "pipelines",

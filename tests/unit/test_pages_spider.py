@@ -12,8 +12,9 @@ from scrapy import Request
 from scrapy.http import HtmlResponse, Response, TextResponse, XmlResponse
 
 from crawlers.items import Page, validate
+from crawlers.links import Links, absolute
 from crawlers.spiders.arguments import BadArgument
-from crawlers.spiders.htmlpage import HtmlPage, absolute, host_port, page_links
+from crawlers.spiders.htmlpage import HtmlPage, host_port, page_links
 from crawlers.spiders.pages import PagesSpider
 
 URL = "http://host/dir/page?x=1"
@@ -238,10 +239,9 @@ def test_a_hostile_page_takes_less_than_a_second_for_each_100_kb(body: str) -> N
 
 def parsed(response: Response, **arguments: str) -> tuple[Page, list[str]]:
     """What the spider makes of a response: its item and the URLs it follows."""
-    item, *requests = PagesSpider(**arguments).parse(response)
+    item, *followed = PagesSpider(**arguments).parse(response)
     assert isinstance(item, Page)
-    assert all(isinstance(request, Request) for request in requests)
-    return item, [request.url for request in requests]
+    return item, [url for links in followed if isinstance(links, Links) for url in links.urls]
 
 
 LINKS = "<a href=/a><a href=http://HOST:80/b><a href=http://host:8080/c><a href=http://other/d>"

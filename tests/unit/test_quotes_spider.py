@@ -11,6 +11,7 @@ from scrapy.http import HtmlResponse, Response
 from scrapy.utils.test import get_crawler
 
 from crawlers.items import Quote
+from crawlers.links import Links
 from crawlers.spiders.arguments import BadArgument
 from crawlers.spiders.quotes import QuotesSpider
 
@@ -31,7 +32,7 @@ LISTING = """
 """
 
 
-def parsed(body: str) -> list[Quote | Request]:
+def parsed(body: str) -> list[Quote | Links]:
     """What the spider makes of a page."""
     return list(QuotesSpider().parse(HtmlResponse(URL, body=body.encode())))
 
@@ -55,13 +56,12 @@ def test_each_quote_of_a_listing_is_an_item() -> None:
 
 
 def test_next_pages_and_tags_on_the_same_host_are_followed() -> None:
-    requests = [found for found in parsed(LISTING) if isinstance(found, Request)]
-    assert [request.url for request in requests] == [
+    (links,) = [found for found in parsed(LISTING) if isinstance(found, Links)]
+    assert links.urls == [
         "http://host:8000/tag/short/page/1/",
         "http://host:8000/tag/dog/page/1/",
         "http://host:8000/page/2/",
     ]
-    assert not any(request.dont_filter for request in requests)
 
 
 def test_what_is_not_html_holds_no_quotes() -> None:
