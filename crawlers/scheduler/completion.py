@@ -11,7 +11,7 @@ import logging
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from scrapy import Request, signals
 from scrapy.exceptions import IgnoreRequest
@@ -101,6 +101,7 @@ class Completion:
         self._leases: dict[Request, Held] = {}
         self._lent: WeakKeyDictionary[Request, Held] = WeakKeyDictionary()
         self._given_back: set[Request] = set()
+        self._lost: WeakSet[Request] = WeakSet()
         self._failures: dict[Request, tuple[str, bool]] = {}
         crawler.signals.connect(self._spider_error, signals.spider_error)
         crawler.signals.connect(self._item_error, signals.item_error)
@@ -129,8 +130,13 @@ class Completion:
         again.meta[GIVEN_BACK] = True
         return again
 
+    def is_lost(self, request: Request) -> bool:
+        """Whether `request` stood for a lease that is another's now."""
+        return request in self._lost
+
     def forget_all(self) -> None:
         """What is under way is another worker's now: how it ends is of no interest."""
+        self._lost.update(self._leases)
         self._leases.clear()
         self._failures.clear()
         self._given_back.clear()

@@ -88,6 +88,8 @@ class Turns:
         if worker is None:
             return None
         held = self._completion.held(request)
+        if self._completion.is_lost(request):
+            return self._completion.give_back(request)
         if held is None:
             await self._turn(self._keys.of(request))
         elif worker.manners.may_start(held):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from crawlers.frontier import BadStartUrls, Batch, Failed, Member
+from crawlers.frontier import BadStartUrls, Batch, Failed, Member, News
 
 from .crawl import HOST, Crawl, give, ids, link, names, want
 
@@ -44,7 +44,10 @@ KEYS = {
     "policy": "hash",
     "dead": "stream",
     "purge": "hash",
+    f"manners:{HOST}": "hash",
     "1:ready": "zset",
+    "1:urgent": "zset",
+    "1:pages": "hash",
     "1:suspects": "set",
     f"1:host:{HOST}": "hash",
     f"1:priorities:{HOST}": "zset",
@@ -57,7 +60,7 @@ KEYS = {
 
 async def worker_at_work(crawl: Crawl) -> Member:
     """A worker with two requests leased and two queued."""
-    member = await crawl.join(limit=0)
+    member = await crawl.join(limit=0, host_pages=1000)
     await give(member, [link(str(n), fingerprint=n) for n in range(4)])
     await want(member, 2)
     return member
@@ -65,7 +68,7 @@ async def worker_at_work(crawl: Crawl) -> Member:
 
 async def goes_on(crawl: Crawl) -> bool:
     """A worker, in place of one that was fenced perhaps, can be given links and leases them."""
-    member = await crawl.join("another", limit=0)
+    member = await crawl.join("another", limit=0, host_pages=1000)
     await give(member, [link("new", "new.example", fingerprint=77)])
     for _ in range(10):
         reply = await want(member, 100)
@@ -96,6 +99,20 @@ async def test_a_key_of_another_type_is_set_aside_and_the_crawl_goes_on(
     # And what stood there is kept under another name
     aside = f"{crawl.tag}:set-aside:{key.format(worker=member.name)}"
     assert crawl.redis.type(aside) == kind.encode()
+
+
+@pytest.mark.parametrize(
+    "field", ["next_us", "robots_us", "throttle_ms", "strikes", "rests", "wake_us", "why"]
+)
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+async def test_nonsense_about_a_host_counts_for_nothing(crawl: Crawl, junk: bytes, field: str) -> None:
+    # Given nonsense in what is known of a host
+    member = await worker_at_work(crawl)
+    crawl.redis.hset(f"{crawl.tag}:manners:{HOST}", field, junk)
+    crawl.redis.hset(f"{crawl.base}:host:{HOST}", "start_by_us", junk)
+    # When a worker tells of that host, and wants its pages, then it gets them
+    await member.exchange(Batch(news=[News.answer(HOST, 5, 200)]))
+    assert len((await want(member, 9)).leases) == 2
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=repr)
