@@ -87,6 +87,12 @@ FRONTIER_HOST_STRIKES = 10
 FRONTIER_HOST_REST_S = 3600
 FRONTIER_HOST_RESTS = 1
 
+# Proxies: the path of a file with one a line, http://user:password@host:port, or redis:NAME, a Redis list or
+# set of such lines. Both are read again every 5 s. Empty: none.
+FRONTIER_PROXIES = ""
+# True: delays and limits of a host hold for each proxy apart, which a URL keeps as long as that one is well.
+FRONTIER_POLITE_PER_PROXY = False
+
 # Scrapy ----------------------------------------------------------------------------------------------
 
 # Scrapy starts this many tasks for each response: its 100 took a fifth of the CPU of a page with 20 links, 8

@@ -30,7 +30,8 @@ local back_us -- when Redis came back and may have forgotten when hosts were ask
 
 local function policy_of(name)
   if own_policies == nil then own_policies = redis.call('HLEN', POLICY) > 1 end
-  local own = own_policies and redis.call('HGET', POLICY, name) or ''
+  -- A host's key may have the name of a proxy behind a |, whose settings are the host's.
+  local own = own_policies and redis.call('HGET', POLICY, string.match(name, '^[^|]*')) or ''
   local delay_ms, limit, jitter = string.match(own, '^(%d+) (%d+) (%d+)$')
   return whole(delay_ms, MOST_TERM) or terms.delay_ms, whole(limit) or terms.limit,
          whole(jitter) or terms.jitter

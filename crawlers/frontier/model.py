@@ -161,14 +161,17 @@ class Lease:
 
     @property
     def timed(self) -> bool:
+        """It has the turn of its host."""
         return bool(self.flags & 1)
 
     @property
     def scout(self) -> bool:
+        """Nobody knows the robots.txt of its host."""
         return bool(self.flags & 2)
 
     @property
     def watched(self) -> bool:
+        """Its host has failed, or its latency counts."""
         return bool(self.flags & 4)
 
 

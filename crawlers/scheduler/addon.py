@@ -8,6 +8,7 @@ from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.extensions.throttle import AutoThrottle
 
 from .robots import RobotsTxt
+from .rotation import RotatingProxies, ThroughProxy
 from .sieve import LinkSieve
 from .start import StartOnce
 from .turns import Turns
@@ -28,5 +29,7 @@ class FrontierAddon:
         add("SPIDER_MIDDLEWARES", LinkSieve, 2000)  # next to the spider: Scrapy's own come up to 1000
         add("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, None)
         add("DOWNLOADER_MIDDLEWARES", RobotsTxt, 100)
+        add("DOWNLOADER_MIDDLEWARES", RotatingProxies, 990)
         add("DOWNLOADER_MIDDLEWARES", Turns, 1000)
+        add("DOWNLOADER_MIDDLEWARES", ThroughProxy, 1010)
         add("EXTENSIONS", AutoThrottle, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from scrapy.utils.httpobj import urlparse_cached
@@ -49,26 +49,32 @@ class HostKeys:
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
+        self.exit_of: Callable[[Request], str] = lambda _: ""
+        """The exit that is part of a request's key, empty for none: FRONTIER_POLITE_PER_PROXY."""
         self._found: dict[str, tuple[float, str]] = {}
 
     def of(self, request: Request) -> str:
-        """The host of `request`, or its domain."""
-        return domain_of(request) if self._kind == "domain" else host_of(request)
+        """The host of `request`, or its domain; with its exit behind a |."""
+        host = domain_of(request) if self._kind == "domain" else host_of(request)
+        exit_ = self.exit_of(request)
+        return f"{host}|{exit_}" if exit_ else host
 
     def final(self, host: str) -> str:
         """The name under which `host`, as :meth:`of` gives it, is queued."""
-        return self._found[host][1] if host in self._found else host
+        name, bar, exit_ = host.partition("|")
+        return f"{self._found[name][1]}{bar}{exit_}" if name in self._found else host
 
     def knows(self, host: str) -> bool:
         """Whether it was looked up where `host` belongs."""
-        return self._kind != "ip" or host in self._found
+        return self._kind != "ip" or host.partition("|")[0] in self._found
 
     async def find(self, hosts: Iterable[str]) -> None:
         """Looks up the addresses of `hosts` that aren't known, for three seconds at most."""
         if self._kind != "ip":
             return
         now_s = asyncio.get_running_loop().time()
-        missing = {host for host in hosts if self._found.get(host, (0.0, ""))[0] <= now_s}
+        names = {host.partition("|")[0] for host in hosts}
+        missing = {host for host in names if self._found.get(host, (0.0, ""))[0] <= now_s}
         if missing:
             lookups = [asyncio.ensure_future(self._look_up(host)) for host in missing]
             await asyncio.wait(lookups, timeout=_PATIENCE_S)

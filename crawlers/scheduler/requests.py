@@ -140,7 +140,11 @@ class RequestCodec:
         return Found(fingerprint, host, priority, payload, continues, START in request.meta)
 
     def stencil(self, request: Request) -> Stencil:
-        """What links like `request` have in common. Raises :class:`NotPlainData`."""
+        """What links like `request` have in common. Raises :class:`NotPlainData`, also where each URL is queued
+        under a host of its own, as with delays for each proxy.
+        """
+        if self._host_keys.exit_of(request):
+            raise NotPlainData("its URL decides through which proxy it goes")
         found = self.to_found(request, None)
         # Nothing but the kind of an array and the version comes before the URL.
         before, _, after = found.payload.partition(msgpack.packb(request.url))

@@ -26,6 +26,7 @@ from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config
 from .requests import RequestCodec
 from .robots import RobotsTxt
+from .rotation import RotatingProxies
 from .sieve import LinkSieve
 from .turns import Turns
 from .worker import Worker
@@ -115,6 +116,7 @@ class Scheduler(BaseScheduler):
             self._codec = self._codec_for(spider, config)
             self._worker = self._worker_for(self._frontier, config)
             self._bind_politeness()
+            await until_redis_answers(self._bind_proxies, config.patience_s)
             if sieve := self._crawler.get_spider_middleware(LinkSieve):
                 sieve.bind(self._codec, self._worker, self.enqueue_request)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
@@ -164,6 +166,11 @@ class Scheduler(BaseScheduler):
             robots.bind(self._worker, self._completion, self._frontier)
         if NOBODY in self._crawler.settings["USER_AGENT"]:
             logger.warning("USER_AGENT names nobody: set it, or CRAWLER_USER_AGENT, to a name and an address")
+
+    async def _bind_proxies(self) -> None:
+        if rotating := self._crawler.get_downloader_middleware(RotatingProxies):
+            await rotating.bind(self._completion, self._client)
+            self._config.host_keys.exit_of = rotating.name_for
 
     def _spider_opened(self, spider: Spider) -> None:
         """Only now has the engine all that completion reads, and can be given requests."""

@@ -88,7 +88,10 @@ def host_of_url(url: str) -> str:
 
 
 def is_at(host: str, url: str) -> bool:
-    """Whether `url` may be queued under `host`: its host, a domain above that, or an address."""
+    """Whether `url` may be queued under `host`: its host, a domain above that, or an address; with the name
+    of a proxy behind a |.
+    """
+    host = host.partition("|")[0]
     own = host_of_url(url)
     return own == host or own.endswith(f".{host}") or (own != "" and _ADDRESS.fullmatch(host) is not None)
 

@@ -110,7 +110,7 @@ async def _in_queue(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Pla
 
 async def _in_leases(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Place | None:
     async for lease in crawl.leases():
-        if lease.host == host and sought.is_in(lease.payload):
+        if lease.host.partition("|")[0] == host and sought.is_in(lease.payload):
             return Place("leased", seen, lease.priority, lease.attempts, lease=lease)
     return None
 
@@ -118,6 +118,7 @@ async def _in_leases(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Pl
 async def _among_dead(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Place | None:
     async for some in crawl.letters(newest_first=True):
         for letter in some:
-            if (letter.host == host or not letter.attempts) and sought.is_in(letter.payload):
+            at_host = letter.host.partition("|")[0] == host
+            if (at_host or not letter.attempts) and sought.is_in(letter.payload):
                 return Place("dead", seen, letter.priority, letter.attempts, letter=letter)
     return None
