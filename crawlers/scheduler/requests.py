@@ -140,8 +140,8 @@ class RequestCodec:
         return Found(fingerprint, host, priority, payload, continues, START in request.meta)
 
     def stencil(self, request: Request) -> Stencil:
-        """What links like `request` have in common. Raises :class:`NotPlainData`, also where each URL is queued
-        under a host of its own, as with delays for each proxy.
+        """What links like `request` have in common. Raises :class:`NotPlainData`, also where each URL is
+        queued under a host of its own, as with delays for each proxy.
         """
         if self._host_keys.exit_of(request):
             raise NotPlainData("its URL decides through which proxy it goes")
