@@ -26,7 +26,7 @@ _DAY_MS = 86_400_000
 _PAYLOAD = b"x" * 80  # what a URL of as many characters takes
 _BATCH = 1000
 # As crawlers.scheduler.worker asks where it got nothing.
-_FLEET_POLL_S, _WORKER_POLL_S = 0.05, 0.25
+_FLEET_POLL_S, _WORKER_POLL_S, _FLEET_ASK_S = 0.05, 0.25, 0.002
 
 Look = Callable[[list[Lease], Reply], Awaitable[bool]]
 """Is told what was held before an exchange, and its reply; False ends the work."""
@@ -109,12 +109,13 @@ async def work(member: Member, seed: int, look: Look) -> None:
         going_on = await look(held, reply)
         held = reply.leases
         if not held:
-            await asyncio.sleep(_pause_s(reply))
+            await asyncio.sleep(_pause_s(reply, chance))
 
 
-def _pause_s(reply: Reply) -> float:
+def _pause_s(reply: Reply, chance: random.Random) -> float:
     poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
-    return min(reply.due_ms / 1000, poll_s) if reply.due_ms else poll_s
+    apart_s = _FLEET_ASK_S * reply.workers * chance.uniform(0.5, 1.5)
+    return max(min(reply.due_ms / 1000, poll_s), apart_s) if reply.due_ms else poll_s
 
 
 async def work_together(crowd: Crowd, look: Look, **terms: Any) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,8 @@ _LINGER_S = 0.02  # a worker that has enough to do hands in this often at most
 # How often idle workers ask, all together: a pushed URL is found within 50 ms, by whomever, and an idle
 # fleet of any size costs Redis little. One worker asks four times a second at least.
 _FLEET_POLL_S, _WORKER_POLL_S = 0.05, 0.25
+# All workers wait for the same hosts to be due: together they ask every 2 ms at most, however many they are.
+_FLEET_ASK_S = 0.002
 
 
 class Worker:
@@ -236,9 +239,7 @@ class Worker:
         self._counts = reply.counts
         self.takes_start_urls = not (reply.sealed or self._deaf)
         self.poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
-        # A host that is due already and was not leased is left to workers that have less.
-        due_s = min(reply.due_ms / 1000, self.poll_s) if reply.due_ms else self.poll_s
-        self._ask_at = now if len(reply.leases) >= batch.want else now + due_s
+        self._ask_at = now if len(reply.leases) >= batch.want else now + self._pause_s(reply)
         self._outbox.entered(batch)
         self._count(batch, reply)
         self.manners.alive_until_s = self._sent_at + self._config.terms.ttl_ms / 1000
@@ -247,6 +248,13 @@ class Worker:
         self.finished = reply.finished and not self._outbox
         if changed:
             self._on_change()
+
+    def _pause_s(self, reply: Reply) -> float:
+        """Until a host is due. One that is already, and was not leased, is left to workers that have less."""
+        if not reply.due_ms:
+            return self.poll_s
+        apart_s = _FLEET_ASK_S * reply.workers * random.uniform(0.5, 1.5)
+        return max(min(reply.due_ms / 1000, self.poll_s), min(apart_s, _WORKER_POLL_S))
 
     def _keep(self, leases: list[Lease]) -> None:
         """Who has the turn of a host goes first, for nobody else can have it meanwhile."""
@@ -271,12 +279,9 @@ class Worker:
 
     async def _come_back(self, batch: Batch) -> None:
         """Fenced: the leases are others' now. Links found stay true and go out under a new name."""
-        logger.warning(
-            "%s was taken for dead after %.0f s without an exchange; its %d requests go to other"
-            " workers, and it joins anew",
-            *(self._member.name, self._config.terms.ttl_ms / 1000),
-            len(self._buffer) + len(self._completion),
-        )
+        held, ttl_s = len(self._buffer) + len(self._completion), self._config.terms.ttl_ms / 1000
+        text = "%s was taken for dead after %.0f s without an exchange; its %d requests are others' now"
+        logger.warning(text, self._member.name, ttl_s, held)
         self._stats.inc_value("frontier/fenced")
         self._outbox.put_back(batch)
         self.manners.put_back(batch)
