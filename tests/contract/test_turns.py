@@ -41,7 +41,7 @@ async def test_the_delay_counts_from_the_moment_that_the_worker_tells(crawl: Cra
     # Then the host is due after its delay, counted from the lease
     passed_ms = (told_us[0] - leased_us[0]) * 1000 + (told_us[1] - leased_us[1]) / 1000
     assert reply.due_ms is not None
-    assert 60_000 - passed_ms - 100 <= reply.due_ms <= 60_000
+    assert 60_000 - passed_ms - 100 <= reply.due_ms <= 60_010
 
 
 @pytest.mark.parametrize("end", ["done", "released"])
