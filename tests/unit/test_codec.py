@@ -23,7 +23,7 @@ _text = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 
 
 def _is_unambiguous(moment: datetime.datetime) -> bool:
-    """Not in the hour that comes twice when clocks are set back: Python takes no other time for equal to it."""
+    """Not in the hour that comes twice when clocks are set back, which Python takes for equal to no other."""
     return moment.replace(fold=0).utcoffset() == moment.replace(fold=1).utcoffset()
 
 
