@@ -64,10 +64,7 @@ class Member:
         _, leases, counts, due_ms, finished, workers, known, sealed, spent = reply
         return Reply(
             fenced=False,
-            leases=[
-                Lease(id_, host.decode(errors="replace"), int(priority), attempts, payload, flags)
-                for id_, host, priority, attempts, payload, flags in leases
-            ],
+            leases=[_lease(*leases[at : at + 3]) for at in range(0, len(leases), 3)],
             counts=Counts(*counts),
             due_ms=None if due_ms < 0 else due_ms,
             finished=finished == 1,
@@ -177,3 +174,8 @@ class Frontier:
             pipe.zrem(claimed, *claims)
             pipe.hdel(entries, *claims)
             await pipe.execute()
+
+
+def _lease(id_: int, record: bytes, flags: int) -> Lease:
+    priority, host, _, attempts, payload = record.split(b" ", 4)
+    return Lease(id_, host.decode(errors="replace"), int(priority), int(attempts), payload, flags)

@@ -4,39 +4,65 @@ local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
 
--- '..' writes a number of this size in 14 digits, as 1.7e+15.
+-- A whole number as text. '..' writes one of 15 digits as 1.7e+15, and takes longer for the others.
 local function digits(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 -- Redis' Lua takes some 8,000 values on its stack: longer lists go in slices.
 local function in_slices(list, act)
+  if #list <= 1000 then
+    if #list > 0 then act(unpack(list)) end
+    return
+  end
   for first = 1, #list, 1000 do
     act(unpack(list, first, math.min(first + 999, #list)))
   end
 end
 
 -- Counters ------------------------------------------------------------------------------------------
--- enqueued = done + queued + leased + dead holds after every script.
+-- enqueued = done + queued + leased + dead holds after every script. They are read once, and written once by
+-- save_counters, with which each script ends that changes one.
 
-local change = {}
+local COUNTERS = { 'generation', 'run', 'finished', 'paused', 'sealed', 'seen_level', 'seen_split', 'seen',
+                   'last_lease', 'back_us', 'over_budget',
+                   'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped' }
+-- What starts from 0 with each run.
+local OF_A_RUN = { 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped', 'over_budget' }
+local MOST_OF = { seen_level = 26, seen_split = 2 ^ 26 }
+
+local meta = {} -- counter -> number
+local stored = {} -- the same as it is in Redis
+
+local function read_counters()
+  for i, value in ipairs(redis.call('HMGET', sound(META, 'hash'), unpack(COUNTERS))) do
+    local name = COUNTERS[i]
+    local number = value and whole(value, MOST_OF[name])
+    if value and not number then
+      redis.call('HDEL', META, name)
+      odd[#odd + 1] = { value, 'the counter ' .. name .. ' was no number' }
+    end
+    meta[name], stored[name] = number or 0, number or 0
+  end
+end
+read_counters()
+enter(math.max(meta.generation, 1))
 
 local function count(name, by)
-  change[name] = (change[name] or 0) + by
+  meta[name] = meta[name] + by
 end
 
-local bury_odd -- below
+local bury_odd -- in library.lua
 
 local function save_counters()
   bury_odd()
-  for name, by in pairs(change) do
-    if by ~= 0 then redis.call('HINCRBY', META, name, by) end
+  local values = {}
+  for _, name in ipairs(COUNTERS) do
+    if meta[name] ~= stored[name] then
+      values[#values + 1] = name
+      values[#values + 1] = digits(meta[name])
+      stored[name] = meta[name]
+    end
   end
-  change = {}
-end
-
-local function counters(...)
-  local values = redis.call('HMGET', META, ...)
-  for i = 1, #values do values[i] = tonumber(values[i]) or 0 end
-  return values
+  if #values > 0 then redis.call('HSET', META, unpack(values)) end
 end

@@ -19,7 +19,8 @@
 --
 -- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent}, or {FENCED} without any
 -- effect:
---   leases    {lease, host, priority, attempts, payload, flags}, ... ; flags as in leasing.lua
+--   leases    lease, record, flags, ... in one row; record: "priority host leased_ms attempts payload"; flags as
+--             in leasing.lua
 --   counters  enqueued, done, queued, leased, dead, dropped
 --   due_ms    until the next host is due; 0: now; -1: no host waits
 --   finished  1: nothing is queued, leased or still to come over all workers
@@ -27,12 +28,8 @@
 --   sealed    1: the crawl takes no more links and start URLs
 --   spent     hosts that have just had all the pages that the crawl allows them
 
-local sealed = counters('sealed')[1]
-
 -- Redis came back, and may have forgotten when hosts were asked: as if it had been just now.
-if ARGV[2] == '1' and counters('last_lease')[1] > 0 then
-  redis.call('HSET', META, 'back_us', digits(now_us))
-end
+if ARGV[2] == '1' and meta.last_lease > 0 then meta.back_us = now_us end
 
 local PAGES = base .. ':pages'
 local spent = {} -- hosts that have reached host_pages in this exchange
@@ -55,28 +52,30 @@ end
 -- takes only what continues a page of its own.
 local function is_wanted(fingerprint, name, continues)
   if continues then return not fingerprint or add_to_seen(fingerprint) end
-  if sealed == 1 or (fingerprint and not add_to_seen(fingerprint)) then return false end
+  if meta.sealed == 1 or (fingerprint and not add_to_seen(fingerprint)) then return false end
   return is_within_budget(name)
 end
 
 local function take_found(found)
-  local queues, known = {}, 0
+  local queues, names, known = {}, {}, 0
   for _, link in ipairs(found) do
     local fingerprint, name, priority, payload, continues = unpack(link)
     if not is_wanted(fingerprint, name, continues) then
       known = known + 1
     else
-      local at = name .. ' ' .. priority
-      queues[at] = queues[at] or { name = name, priority = priority, elements = {} }
-      table.insert(queues[at].elements, '0 ' .. payload)
+      if not queues[name] then queues[name], names[#names + 1] = {}, name end
+      local elements = queues[name][priority] or {}
+      queues[name][priority] = elements
+      elements[#elements + 1] = '0 ' .. payload
     end
   end
-  for _, queue in pairs(queues) do
-    push(host_of(queue.name), digits(queue.priority), queue.elements, false)
-    count('enqueued', #queue.elements)
+  read_hosts(names)
+  for _, name in ipairs(names) do
+    for priority, elements in pairs(queues[name]) do push(host_of(name), digits(priority), elements, false) end
   end
   for name, number in pairs(taken_of) do redis.call('HSET', PAGES, name, number) end
   save_seen()
+  count('enqueued', #found - known)
   count('dropped', known)
   return known
 end
@@ -85,7 +84,7 @@ end
 local function take_news(leases_key)
   for _, visit in ipairs(input.visits) do
     local record = redis.call('HGET', leases_key, digits(visit[1])) or ''
-    local name, leased_ms = string.match(record, '^-?%d+ (%S+) %d+ (%d+) ')
+    local _, name, leased_ms = string.match(record, RECORD)
     if name then
       local since_us = math.max(0, now_us - (whole(leased_ms) or 0) * 1000)
       visited(host_of(name), visit[1], now_us - math.max(0, math.min(visit[2], since_us)))
@@ -101,33 +100,38 @@ end
 
 -- 3. Completions. A lease that this worker doesn't hold changes nothing.
 local function take_leases(leases_key, ids, act)
-  local taken = {} -- each once, however often it is named
-  in_slices(ids, function(...)
-    local fields = {}
-    for i, id in ipairs({ ... }) do fields[i] = digits(id) end
-    local records = redis.call('HMGET', leases_key, unpack(fields))
-    redis.call('HDEL', leases_key, unpack(fields))
-    for i, id in ipairs({ ... }) do
-      local lease = not taken[id] and take_back(id, records[i])
-      taken[id] = true
-      if lease then act(lease, id) end
-    end
+  local fields, records, taken = {}, {}, {}
+  for i, id in ipairs(ids) do fields[i] = digits(id) end
+  in_slices(fields, function(...)
+    for _, record in ipairs(redis.call('HMGET', leases_key, ...)) do records[#records + 1] = record end
+    redis.call('HDEL', leases_key, ...)
   end)
+  local number = 0
+  for i, id in ipairs(ids) do -- each once, however often it is named
+    if taken[id] then records[i] = false end
+    taken[id] = true
+    number = number + (records[i] and 1 or 0)
+  end
+  take_back(ids, records, act)
+  return number
+end
+
+local function exonerate_its(_, host, record)
+  exonerate(request_of(record, host).payload)
 end
 
 local function settle(leases_key)
-  local completed, failures, ids, released = 0, {}, {}, {}
-  take_leases(leases_key, input.done, function(lease)
-    exonerate(lease.payload)
-    completed = completed + 1
-  end)
+  local failures, ids, released = {}, {}, {}
+  local completed = take_leases(leases_key, input.done, are_suspects() and exonerate_its or nil)
   for i, failure in ipairs(input.failed) do ids[i], failures[failure[1]] = failure[1], failure end
-  take_leases(leases_key, ids, function(lease, id)
+  take_leases(leases_key, ids, function(id, host, record)
+    local lease = request_of(record, host)
     exonerate(lease.payload)
     fail(lease, failures[id][2], failures[id][3])
   end)
   for i = #input.released, 1, -1 do released[#released + 1] = input.released[i] end
-  take_leases(leases_key, released, function(lease) -- the oldest goes to the front last
+  take_leases(leases_key, released, function(_, host, record) -- the oldest goes to the front last
+    local lease = request_of(record, host)
     requeue(lease, lease.attempts, true)
   end)
   count('done', completed)
@@ -144,10 +148,11 @@ local function leased_before(leases_key, first, last)
   local leased = {}
   for id = first, last do
     local record = redis.call('HGET', leases_key, digits(id)) or ''
-    local priority, name, attempts, start = string.match(record, '^(-?%d+) (%S+) (%d+) %d+ ()')
-    if start then
-      local flags = flags_of(host_of(name))
-      leased[#leased + 1] = { id, name, priority, tonumber(attempts), string.sub(record, start), flags }
+    local _, name = string.match(record, RECORD)
+    if name then
+      leased[#leased + 1] = id
+      leased[#leased + 1] = record
+      leased[#leased + 1] = flags_of(host_of(name))
     end
   end
   return leased
@@ -157,8 +162,10 @@ local function reply(leased, known)
   local due = redis.call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
   local due_ms = due and math.max(0, math.ceil((due - now_us) / 1000)) or -1
   if terms.strict == 1 and redis.call('ZCARD', URGENT) > 0 then due_ms = 0 end
-  return { OK, leased, counters('enqueued', 'done', 'queued', 'leased', 'dead', 'dropped'), due_ms,
-           is_finished(), redis.call('ZCARD', WORKERS), known, sealed, spent }
+  local finished = is_finished()
+  save_counters()
+  local counters = { meta.enqueued, meta.done, meta.queued, meta.leased, meta.dead, meta.dropped }
+  return { OK, leased, counters, due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent }
 end
 
 local worker_key = sound(base .. ':worker:' .. input.worker, 'hash')
@@ -184,12 +191,12 @@ take_refused(input.refused)
 take_news(leases_key)
 local completed = settle(leases_key)
 reap(1) -- 5.
-save_hosts()
+save_places()
 local leased, first, last = lease_more(leases_key, input.want)
+save_hosts()
 redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last),
-           'done', (whole(before[4]) or 0) + completed)
+           'done', digits((whole(before[4]) or 0) + completed))
 redis.call(input.idle and 'SREM' or 'SADD', BUSY, input.worker)
-redis.call(#leased < input.want and 'SADD' or 'SREM', HUNGRY, input.worker)
-save_counters()
+redis.call(last - first + 1 < input.want and 'SADD' or 'SREM', HUNGRY, input.worker)
 purge(16)
 return reply(leased, known)

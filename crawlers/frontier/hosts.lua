@@ -1,18 +1,52 @@
 -- The work of each host and its place in turn; put behind manners.lua.
 
-local hosts = {} -- those that this script has touched
+local hosts = {} -- those that this script has read
 local turn = 0   -- hosts served without a gap; keeps them in turn within one microsecond
 
-local function host_of(name)
-  local host = hosts[name]
-  if not host then
-    local work = first_use('hash', 'HMGET', base .. ':host:' .. name, 'queued', 'active', 'starting', 'start_by_us')
-    host = { name = name, queued = whole(work[1]) or 0, active = whole(work[2]) or 0,
-             starting = whole(work[3]) or 0, start_by_us = whole(work[4]) or 0 }
-    add_manners(host)
-    hosts[name] = host
+-- HOSTS holds "queued active only starting start_by_us" of each host that has something to do. `only`: the
+-- priority of all that is queued; '*': there may be several, of which <base>:priorities:<host> knows; '-':
+-- nothing is queued. Of a host with a gap `starting` is the lease that has its turn and of which it isn't known
+-- yet when it went there, 0: none.
+local WORK = '^(-?%d+) (-?%d+) (%S+) ?(%d*) ?(%d*)'
+local IDLE = { queued = 0, active = 0, only = '-', starting = 0, start_by_us = 0 }
+for name, value in pairs(UNKNOWN) do IDLE[name] = value end
+IDLE = { __index = IDLE }
+
+local function add_host(name, work, manners)
+  local host = setmetatable({ name = name }, IDLE)
+  if work then
+    local queued, active, only, starting, start_by_us = string.match(work, WORK)
+    if queued then
+      host.queued, host.active = number_of(queued), number_of(active)
+      if only == '0' or only == '*' or whole(only) then host.only = only end
+      if starting ~= '0' and start_by_us ~= '' then host.starting, host.start_by_us = number_of(starting), number_of(start_by_us) end
+    end
   end
-  host.touched = true
+  add_manners(host, manners)
+  hosts[name] = host
+end
+
+-- Reads many hosts at once.
+local function read_hosts(names)
+  local new, keys, known = {}, {}, {}
+  for _, name in ipairs(names) do
+    if not hosts[name] and not known[name] then
+      known[name], new[#new + 1], keys[#keys + 1] = true, name, manners_key(name)
+    end
+  end
+  for first = 1, #new, 1000 do
+    local last = math.min(first + 999, #new)
+    local work = redis.call('HMGET', HOSTS, unpack(new, first, last))
+    local manners = redis.call('MGET', unpack(keys, first, last))
+    for i = first, last do add_host(new[i], work[i - first + 1], manners[i - first + 1]) end
+  end
+end
+
+-- The host `name`, which whoever calls will change.
+local function host_of(name)
+  if not hosts[name] then read_hosts({ name }) end
+  local host = hosts[name]
+  host.touched, host.worked = true, true
   return host
 end
 
@@ -24,54 +58,84 @@ end
 
 -- Who calls has changed when `host` may be asked.
 local function moved(host)
-  host.touched, host.has_moved = true, true
+  host.touched, host.worked, host.has_moved = true, true, true
 end
 
-local function save_work(host)
-  local key = base .. ':host:' .. host.name
-  if host.queued == 0 and host.active == 0 then
-    redis.call('DEL', key)
-  else
-    redis.call('HSET', key, 'queued', host.queued, 'active', host.active, 'starting', digits(host.starting),
-               'start_by_us', digits(host.start_by_us))
+-- Gives each host that was touched its place in READY, or takes it out.
+local function save_places()
+  local placed, new, gone = {}, {}, {}
+  for name, host in pairs(hosts) do
+    if host.touched then
+      local free = free_us(host)
+      if host.queued == 0 or free_slots(host) <= 0 then
+        gone[#gone + 1] = name
+      elseif host.has_moved then
+        placed[#placed + 1] = digits(host.ask_us or free)
+        placed[#placed + 1] = name
+      else -- keeps its place in turn where it has one
+        new[#new + 1] = digits(free > now_us and free or now_us)
+        new[#new + 1] = name
+      end
+      host.is_told = host.is_told or (host.has_moved and (host.timed or host.told))
+      host.touched, host.has_moved, host.told, host.ask_us = false, false, false, nil
+      if terms.strict == 1 then redis.call('ZREM', URGENT, name) end
+    end
   end
-end
-
-local function save_host(host)
-  save_work(host)
-  if terms.strict == 1 then redis.call('ZREM', URGENT, host.name) end
-  if host.has_moved and (host.timed or host.told) then save_manners(host) end
-  if host.queued == 0 or free_slots(host) <= 0 then
-    redis.call('ZREM', READY, host.name)
-  elseif host.has_moved then
-    redis.call('ZADD', READY, digits(host.ask_us or free_us(host)), host.name)
-  else -- keeps its place in turn where it has one
-    redis.call('ZADD', READY, 'NX', digits(math.max(free_us(host), now_us)), host.name)
-  end
-  host.touched, host.has_moved, host.told, host.ask_us = false, false, false, nil
+  in_slices(gone, function(...) redis.call('ZREM', READY, ...) end)
+  in_slices(placed, function(...) redis.call('ZADD', READY, ...) end)
+  in_slices(new, function(...) redis.call('ZADD', READY, 'NX', ...) end)
 end
 
 local function save_hosts()
-  for _, host in pairs(hosts) do
-    if host.touched then save_host(host) end
+  save_places()
+  local there, gone = {}, {}
+  for name, host in pairs(hosts) do
+    if host.worked and host.queued == 0 and host.active == 0 then
+      gone[#gone + 1] = name
+    elseif host.worked then
+      there[#there + 1] = name
+      there[#there + 1] = string.format('%d %d %s %d %d', host.queued, host.active, host.only, host.starting,
+                                        host.start_by_us)
+    end
+    if host.is_told then save_manners(host) end
+    host.worked, host.is_told = false, false
   end
+  in_slices(gone, function(...) redis.call('HDEL', HOSTS, ...) end)
+  in_slices(there, function(...) redis.call('HSET', HOSTS, ...) end)
+end
+
+-- The highest priority of what is queued, nil for none.
+local function top_priority(host)
+  if host.only ~= '*' then return host.only ~= '-' and host.only or nil end
+  local key = base .. ':priorities:' .. host.name
+  local top = first_use('zset', 'ZRANGE', key, 0, 0)[1]
+  while top and not whole(top) do
+    redis.call('ZREM', key, top)
+    top = redis.call('ZRANGE', key, 0, 0)[1]
+  end
+  return top
 end
 
 -- Where priorities hold over hosts, up to `most` that are due move from READY to URGENT: the highest priority
 -- first, then by the second. A change of a host takes it back to READY, so that its rank is always of now.
 local SECONDS = 2 ^ 22
 local function find_urgent(most)
-  for _, name in ipairs(redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)) do
-    local top = whole(first_use('zset', 'ZRANGE', base .. ':priorities:' .. name, 0, 0)[1]) or 0
-    redis.call('ZADD', URGENT, digits(-top * SECONDS + math.floor(now_ms / 1000) % SECONDS), name)
-    redis.call('ZREM', READY, name)
+  local due = redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)
+  local ranks = {}
+  read_hosts(due)
+  for _, name in ipairs(due) do
+    local top = top_priority(hosts[name]) or 0
+    ranks[#ranks + 1] = digits(-top * SECONDS + math.floor(now_ms / 1000) % SECONDS)
+    ranks[#ranks + 1] = name
   end
+  in_slices(ranks, function(...) redis.call('ZADD', URGENT, ...) end)
+  in_slices(due, function(...) redis.call('ZREM', READY, ...) end)
 end
 
 -- The turn of `host` is taken: `lease` may go there, once, before start_by_us.
 local function take_turn(host, lease)
   turn = turn + 1
-  host.next_us = now_us + gap_us(host) + turn
+  host.next_us = now_us + (host.timed and gap_us(host) or 0) + turn
   if host.timed or is_unknown(host) then host.starting, host.start_by_us = lease, now_us + terms.start_ms * 1000 end
   moved(host)
 end

@@ -15,26 +15,25 @@
 
 while reap(100) > 0 do end
 save_hosts()
-save_counters()
 
 local alive = redis.call('ZCARD', WORKERS)
-local finished, run = unpack(counters('finished', 'run'))
-local over = finished == 1 and run == input.run
-finished = finished == 1 and not over
-local new = redis.call('HSETNX', META, 'generation', 1) == 1
-if (finished and not input.persist) or (input.flush and alive == 0) then
+local over = meta.finished == 1 and meta.run == input.run
+local finished = meta.finished == 1 and not over
+local new, anew = meta.generation == 0, (finished and not input.persist) or (input.flush and alive == 0)
+if new then meta.generation = 1 end
+if anew then
   -- Workers of the finished run that are still closing hold nothing any more.
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker) end
   retire_generation()
   redis.call('DEL', DEAD, BUSY, HUNGRY)
-  redis.call('HDEL', META, 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped',
-             'over_budget')
+  for _, name in ipairs(OF_A_RUN) do meta[name] = 0 end
   new = true
 end
 if new or finished then
-  redis.call('HINCRBY', META, 'run', 1)
-  redis.call('HSET', META, 'finished', 0, 'started_ms', digits(now_ms))
-  redis.call('HDEL', META, 'sealed')
+  count('run', 1)
+  meta.finished = 0
+  meta.sealed = 0
+  redis.call('HSET', META, 'started_ms', digits(now_ms))
 end
 
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
@@ -44,5 +43,5 @@ redis.call('DEL', POLICY)
 redis.call('HSET', POLICY, '*', cmsgpack.pack(input.terms))
 for host, policy in pairs(input.policy) do redis.call('HSET', POLICY, host, policy) end
 
-local state = counters('run', 'queued', 'seen')
-return { state[1], alive, state[2], state[3], over and 1 or 0 }
+save_counters()
+return { meta.run, alive, meta.queued, meta.seen, over and 1 or 0 }

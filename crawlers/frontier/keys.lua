@@ -21,23 +21,22 @@ local POLICY = tag .. ':policy'    -- hash    host -> "delay_ms limit jitter" wh
                                    --         the crawl, a msgpack map
 local DEAD = tag .. ':dead'        -- stream  dead letters: host, priority, attempts, reason, payload
 local PURGE = tag .. ':purge'      -- hash    generation given up -> seen buckets still to be freed
---   {crawl}:manners:<host>           hash    next_us, wake_us and why, strikes, rests, robots_us, robots_ms,
---                                            throttle_ms: when it may be asked, see manners.lua
+--   {crawl}:manners:<host>           string  when it may be asked, see manners.lua; goes when that has passed
 --   {crawl}:robots:<origin>          string  its robots.txt, read and written by workers only
 -- Of one generation, which ends when its crawl is cleared:
 local base                         --         {crawl}:<generation>
+local HOSTS                        -- hash    host -> its work, see hosts.lua
 local READY                        -- zset    host -> us from which one of its requests may start
 local URGENT                       -- zset    host -> rank, of those that were found due where priorities hold
                                    --         over hosts; each host is in one of READY and URGENT
 local SUSPECTS                     -- set     payloads of requests that one more dead worker would bury
---   <base>:host:<host>               hash    queued, active; starting, start_by_us: the lease that has its
---                                            turn and of which it isn't known yet when it went there
 --   <base>:pages                     hash    host -> links taken, where host_pages limits them
---   <base>:priorities:<host>         zset    priority -> its negative, of the lists that exist
+--   <base>:priorities:<host>         zset    priority -> its negative, of the lists that exist, where a host has
+--                                            had requests of more than one
 --   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first
 --   <base>:seen:<bucket>             set     fingerprints as integers
 --   <base>:worker:<worker>           hash    sequence, first and last lease of its last reply, done
---   <base>:leases:<worker>           hash    lease -> "priority host attempts leased_ms payload"
+--   <base>:leases:<worker>           hash    lease -> "priority host leased_ms attempts payload"
 
 local OK, FENCED = 0, 1
 
@@ -72,27 +71,19 @@ local function whole(text, most)
   return number and number <= (most or 2 ^ 52) and number
 end
 
-local function check_meta()
-  local most = { seen_level = 26, seen_split = 2 ^ 26 }
-  local names = { 'generation', 'run', 'finished', 'paused', 'sealed', 'seen_level', 'seen_split', 'seen',
-                  'last_lease', 'back_us', 'over_budget',
-                  'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped' }
-  for i, value in ipairs(redis.call('HMGET', sound(META, 'hash'), unpack(names))) do
-    if value and not whole(value, most[names[i]]) then
-      redis.call('HDEL', META, names[i])
-      odd[#odd + 1] = { value, 'the counter ' .. names[i] .. ' was no number' }
-    end
-  end
+-- The same for what is known to be digits; what can't be a number of ours is 0.
+local function number_of(text)
+  local number = #text < 17 and tonumber(text) or 0
+  return number <= 2 ^ 52 and number or 0
 end
-check_meta()
 
 local function enter(generation)
   base = tag .. ':' .. generation
+  HOSTS = sound(base .. ':hosts', 'hash')
   READY = sound(base .. ':ready', 'zset')
   URGENT = sound(base .. ':urgent', 'zset')
   SUSPECTS = sound(base .. ':suspects', 'set')
 end
-enter(redis.call('HGET', META, 'generation') or '1')
 sound(WORKERS, 'zset')
 sound(BUSY, 'set')
 sound(HUNGRY, 'set')

@@ -10,15 +10,16 @@ local TIMED, SCOUT, WATCHED = 1, 2, 4
 local function fair_room(host, room, held)
   if not held.others then
     held.others = redis.call('SCARD', HUNGRY) - redis.call('SISMEMBER', HUNGRY, input.worker)
+    held.workers = redis.call('ZCARD', WORKERS)
   end
   if held.others == 0 then return room end
-  local state = counters('leased', 'queued')
-  local leased, queued = state[1] + (change.leased or 0) + held.more, state[2] + (change.queued or 0)
+  if not held.due then
+    held.due = redis.call('ZCOUNT', READY, '-inf', digits(now_us + turn)) + redis.call('ZCARD', URGENT)
+  end
   -- What could be leased now, were all hosts that are due like this one.
   local slots = host.timed and 1 or free_slots(host)
-  local due = redis.call('ZCOUNT', READY, '-inf', digits(now_us + turn)) + redis.call('ZCARD', URGENT)
-  local free = math.min(queued, slots * due)
-  return math.min(room, math.ceil((leased + free) / redis.call('ZCARD', WORKERS)) - held.before - held.more)
+  local free = math.min(meta.queued, slots * held.due)
+  return math.min(room, math.ceil((meta.leased + held.more + free) / held.workers) - held.before - held.more)
 end
 
 local function holds_suspect(leases_key)
@@ -30,8 +31,10 @@ end
 
 -- Of what was taken off the queues of `host`: all up to the second suspect that this worker would hold.
 local function keep_one_suspect(host, taken, held)
-  for i, pair in ipairs(taken) do
-    if is_suspect(string.match(pair[2], '^%d+ (.*)$')) then
+  if not are_suspects() then return taken end
+  for i, request in ipairs(taken) do
+    local _, payload = parts_of(request[2])
+    if is_suspect(payload) then
       if held.suspect == nil then held.suspect = holds_suspect(held.key) end
       if held.suspect then
         for _ = i, #taken do
@@ -49,9 +52,9 @@ end
 -- A host that was set aside too often is given up, some of its pages at a time.
 local MOST_GIVEN_UP = 100
 local function give_up(host)
-  for _, pair in ipairs(pop(host, MOST_GIVEN_UP)) do
-    local attempts, start = string.match(pair[2], '^(%d+) ()')
-    bury(host.name, pair[1], attempts, host.why, string.sub(pair[2], start))
+  for _, request in ipairs(pop(host, MOST_GIVEN_UP)) do
+    local attempts, payload = parts_of(request[2])
+    bury(host.name, request[1], attempts, host.why, payload)
   end
   moved(host)
 end
@@ -76,13 +79,10 @@ end
 local function serve(host, share, held)
   local room = room_for(host, share, held)
   local taken = room > 0 and keep_one_suspect(host, pop(host, room, terms.strict == 1), held) or {}
-  if #taken > 0 then
-    for _, pair in ipairs(taken) do pair[3] = flags_of(host) end
-    take_turn(host, held.last + held.more + 1)
-    host.active = host.active + #taken
-    held.more = held.more + #taken
-  end
-  save_host(host) -- beyond a limit that was lowered it is not ready
+  if #taken == 0 then return taken end
+  take_turn(host, held.last + held.more + 1)
+  host.active = host.active + #taken
+  held.more = held.more + #taken
   return taken
 end
 
@@ -97,29 +97,33 @@ local function next_hosts(most)
   return redis.call('ZRANGE', URGENT, 0, 0)
 end
 
--- Leases. The hosts that are next share what is wanted.
+-- Leases. The hosts that are next share what is wanted. Returns lease, record, flags of each in one row.
 local function lease_more(leases_key, want)
-  if counters('paused')[1] == 1 then want = 0 end
-  local leased, records = {}, {}
-  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0,
-                 last = counters('last_lease')[1] }
+  if meta.paused == 1 then want = 0 end
+  local leased, records, leased_ms = {}, {}, ' ' .. digits(now_ms) .. ' '
+  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0, last = meta.last_lease }
   repeat
-    local rest, before = want - #leased, #leased
+    local rest, before = want - held.more, held.more
     local due = rest > 0 and next_hosts(rest) or {}
+    local share = math.floor(rest / #due)
+    held.due = nil
+    read_hosts(due)
     for _, name in ipairs(due) do
-      for _, pair in ipairs(serve(host_of(name), math.floor(rest / #due), held)) do
-        local attempts, start = string.match(pair[2], '^(%d+) ()')
-        table.insert(leased, { 0, name, pair[1], tonumber(attempts), string.sub(pair[2], start), pair[3] })
+      local host = host_of(name)
+      local flags = flags_of(host)
+      for _, request in ipairs(serve(host, share, held)) do
+        local at, record = #records + 1, request[1] .. ' ' .. name .. leased_ms .. request[2]
+        local id = held.last + (at + 1) / 2
+        records[at], records[at + 1] = digits(id), record
+        leased[#leased + 1] = id
+        leased[#leased + 1] = record
+        leased[#leased + 1] = flags
       end
     end
-  until #leased >= want or #leased == before
-  local last = #leased > 0 and redis.call('HINCRBY', META, 'last_lease', #leased) or held.last
-  for i, l in ipairs(leased) do
-    l[1] = last - #leased + i
-    table.insert(records, digits(l[1]))
-    table.insert(records, table.concat({ l[3], l[2], l[4], digits(now_ms), l[5] }, ' '))
-  end
+    save_places() -- beyond a limit that was lowered a host is not ready
+  until held.more >= want or held.more == before
   in_slices(records, function(...) redis.call('HSET', leases_key, ...) end)
-  count('leased', #leased)
-  return leased, last - #leased + 1, last
+  count('last_lease', held.more)
+  count('leased', held.more)
+  return leased, held.last + 1, held.last + held.more
 end

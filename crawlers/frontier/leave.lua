@@ -8,7 +8,8 @@
 remove_worker(input.worker)
 save_hosts()
 save_counters()
-if redis.call('ZCARD', WORKERS) > 0 or counters('finished')[1] == 0 then return 0 end
+if redis.call('ZCARD', WORKERS) > 0 or meta.finished == 0 then return 0 end
 redis.call('DEL', POLICY)
 if not input.persist then retire_generation() end
+save_counters()
 return 1

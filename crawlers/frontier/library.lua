@@ -6,36 +6,53 @@ local function push(host, priority, elements, to_front)
   local verb, length = to_front and 'LPUSH' or 'RPUSH', 0
   local key = base .. ':requests:' .. host.name .. ':' .. priority
   in_slices(elements, function(...) length = first_use('list', verb, key, ...) end)
-  if length == #elements then
-    first_use('zset', 'ZADD', base .. ':priorities:' .. host.name, -priority, priority)
+  if host.only == '-' then
+    host.only = priority
+  elseif host.only ~= priority then
+    local priorities = base .. ':priorities:' .. host.name
+    if host.only ~= '*' then first_use('zset', 'ZADD', priorities, -host.only, host.only) end
+    if length == #elements then first_use('zset', 'ZADD', priorities, -priority, priority) end
+    host.only = '*'
   end
   host.queued = host.queued + #elements
   count('queued', #elements)
 end
 
--- Takes up to `room` elements, the highest priority first, then the oldest: {priority, element}, ...
+-- Of a queue that has lost requests: if it is empty now, its host knows it no more.
+local function follow(host, priority)
+  if host.only == '*' and redis.call('EXISTS', base .. ':requests:' .. host.name .. ':' .. priority) == 0 then
+    first_use('zset', 'ZREM', base .. ':priorities:' .. host.name, priority)
+  end
+  if host.queued == 0 then host.only = '-' end
+end
+
+-- Takes up to `room` requests, the highest priority first, then the oldest: {priority, element}, ...
 -- `of_one_priority`: none of the next one.
 local function pop(host, room, of_one_priority)
-  local taken, priorities = {}, base .. ':priorities:' .. host.name
+  local taken = {}
   while #taken < room do
-    local priority = first_use('zset', 'ZRANGE', priorities, 0, 0)[1]
+    local priority, before = top_priority(host), #taken
     if not priority then break end
     local key = base .. ':requests:' .. host.name .. ':' .. priority
-    for _, element in ipairs(whole(priority) and first_use('list', 'LPOP', key, room - #taken) or {}) do
-      if string.match(element, '^%d%d?%d?%d? ') then
+    local elements = first_use('list', 'LPOP', key, room - before) or {}
+    for _, element in ipairs(elements) do
+      if string.find(element, '^%d%d?%d?%d? ') then
         taken[#taken + 1] = { priority, element }
       else
         odd[#odd + 1] = { element, 'this was not queued by a worker' }
       end
     end
-    if redis.call('EXISTS', key) == 0 or not whole(priority) then
-      redis.call('ZREM', priorities, priority)
-    end
-    if of_one_priority and #taken > 0 then break end
+    host.queued = host.queued - (#taken - before)
+    follow(host, priority)
+    if (of_one_priority and #taken > 0) or (host.only == priority and #elements == 0) then break end
   end
-  host.queued = host.queued - #taken
   count('queued', -#taken)
   return taken
+end
+
+-- The attempts and the payload of an element of a queue.
+local function parts_of(element)
+  return string.match(element, '^(%d+) (.*)$')
 end
 
 local function bury(host, priority, attempts, reason, payload)
@@ -52,20 +69,43 @@ end
 
 -- Leases --------------------------------------------------------------------------------------------
 
--- Takes a lease back from its worker: {host, priority, attempts, payload}, or nil if it has none such.
-local function take_back(id, record)
-  if not record then return nil end
-  local priority, name, attempts, start = string.match(record, '^(-?%d+) (%S+) (%d+) %d+ ()')
-  if not start then
-    odd[#odd + 1] = { record, 'this was not leased by a worker' }
-    return nil
-  end
+-- A lease as its worker holds it: priority, host, ms since 1970, attempts, and where its payload starts.
+local RECORD = '^(-?%d+) (%S+) (%d+) (%d+) ()'
+
+-- The lease `id` of `name` has ended.
+local function end_lease(id, name)
   local host = host_of(name)
   host.active = host.active - 1
-  end_turn(host, id)
-  count('leased', -1)
-  return { host = host, priority = priority, attempts = tonumber(attempts),
-           payload = string.sub(record, start) }
+  if host.starting ~= 0 then end_turn(host, id) end
+  meta.leased = meta.leased - 1
+  return host
+end
+
+-- What a lease was for: {host, priority, attempts, payload}.
+local function request_of(record, host)
+  local priority, _, _, attempts, start = string.match(record, RECORD)
+  return { host = host, priority = priority, attempts = tonumber(attempts), payload = string.sub(record, start) }
+end
+
+-- Takes leases back from their worker and gives each to `act` with its host: ids and records, false for one
+-- that it doesn't hold.
+local function take_back(ids, records, act)
+  local names, of = {}, {}
+  for i, record in ipairs(records) do
+    local _, name, _, _, start = string.match(record or '', RECORD)
+    if start then
+      names[#names + 1], of[i] = name, name
+    elseif record then
+      odd[#odd + 1] = { record, 'this was not leased by a worker' }
+    end
+  end
+  read_hosts(names)
+  for i, id in ipairs(ids) do
+    if of[i] then
+      local host = end_lease(id, of[i])
+      if act then act(id, host, records[i]) end
+    end
+  end
 end
 
 local function requeue(lease, attempts, to_front)
@@ -87,9 +127,13 @@ end
 -- and only a suspect is buried with its worker.
 local suspects -- how many there are, nil where that is to be read
 
-local function is_suspect(payload)
+local function are_suspects()
   suspects = suspects or redis.call('SCARD', SUSPECTS)
-  return suspects > 0 and redis.call('SISMEMBER', SUSPECTS, payload) == 1
+  return suspects > 0
+end
+
+local function is_suspect(payload)
+  return are_suspects() and redis.call('SISMEMBER', SUSPECTS, payload) == 1
 end
 
 local function exonerate(payload)
@@ -113,18 +157,19 @@ end
 -- Ends a worker. What it held goes back to the front of the queues; `reason` counts it as an attempt.
 local function remove_worker(worker, reason)
   local held = redis.call('HGETALL', sound(base .. ':leases:' .. worker, 'hash'))
-  local records = {}
-  for i = 1, #held, 2 do records[#records + 1] = { whole(held[i]) or 0, held[i + 1] } end
-  table.sort(records, function(a, b) return a[1] > b[1] end) -- the oldest goes to the front last
-  for _, pair in ipairs(records) do
-    local lease = take_back(pair[1], pair[2])
-    if lease and reason then
-      visited(lease.host, pair[1], now_us) -- it may have been, and told nobody
+  local leases, ids, records = {}, {}, {}
+  for i = 1, #held, 2 do leases[#leases + 1] = { whole(held[i]) or 0, held[i + 1] } end
+  table.sort(leases, function(a, b) return a[1] > b[1] end) -- the oldest goes to the front last
+  for i, lease in ipairs(leases) do ids[i], records[i] = lease[1], lease[2] end
+  take_back(ids, records, function(id, host, record)
+    local lease = request_of(record, host)
+    if reason then
+      visited(host, id, now_us) -- it may have been, and told nobody
       survive(lease, reason)
-    elseif lease then
+    else
       requeue(lease, lease.attempts, true)
     end
-  end
+  end)
   redis.call('DEL', base .. ':leases:' .. worker, base .. ':worker:' .. worker)
   redis.call('ZREM', WORKERS, worker)
   redis.call('SREM', BUSY, worker)
@@ -133,6 +178,7 @@ end
 
 -- Takes the leases of up to `most` workers that were not heard of for longer than their time to live.
 local function reap(most)
+  if redis.call('ZCOUNT', WORKERS, '-inf', digits(now_ms)) == 0 then return 0 end
   local expired = redis.call('ZRANGE', WORKERS, '-inf', digits(now_ms), 'BYSCORE', 'LIMIT', 0, most)
   for _, worker in ipairs(expired) do
     remove_worker(worker, 'its worker died: ' .. worker)
@@ -145,12 +191,15 @@ end
 
 -- A sealed crawl doesn't wait for workers that may still bring work, a paused one for nobody.
 local function is_finished()
-  local left = counters('queued', 'leased', 'finished', 'paused', 'sealed')
   local finished = 0
-  if left[1] == 0 and left[2] == 0 and left[4] == 0 and (left[5] == 1 or redis.call('SCARD', BUSY) == 0) then
+  if meta.queued == 0 and meta.leased == 0 and meta.paused == 0
+     and (meta.sealed == 1 or redis.call('SCARD', BUSY) == 0) then
     finished = 1
   end
-  if finished ~= left[3] then redis.call('HSET', META, 'finished', finished, 'finished_ms', digits(now_ms)) end
+  if finished ~= meta.finished then
+    meta.finished = finished
+    redis.call('HSET', META, 'finished_ms', digits(now_ms))
+  end
   return finished
 end
 
@@ -158,18 +207,19 @@ end
 
 -- Gives up all queues and the seen set at the cost of one number; `purge` frees them bit by bit.
 local function retire_generation()
-  local seen = counters('generation', 'seen_level', 'seen_split')
-  local generation = math.max(seen[1], 1)
-  redis.call('HSET', PURGE, generation, 2 ^ seen[2] + seen[3])
-  redis.call('HSET', META, 'generation', generation + 1, 'seen_level', 0, 'seen_split', 0, 'seen', 0)
+  local generation = math.max(meta.generation, 1)
+  redis.call('HSET', PURGE, generation, 2 ^ meta.seen_level + meta.seen_split)
+  for name, value in pairs({ generation = generation + 1, seen_level = 0, seen_split = 0, seen = 0 }) do
+    meta[name] = value
+  end
   redis.call('HDEL', META, 'scrapy_redis')
   enter(generation + 1)
 end
 
 -- Frees up to `most` buckets and hosts of generations given up. Returns whether any are left.
 local function purge(most)
+  if redis.call('EXISTS', PURGE) == 0 then return false end
   local generation, buckets = unpack(redis.call('HGETALL', PURGE))
-  if not generation then return false end
   local old = tag .. ':' .. generation
   redis.call('UNLINK', old .. ':suspects', old .. ':pages')
   buckets = whole(buckets, 2 ^ 27) or 0
@@ -180,15 +230,18 @@ local function purge(most)
   if #names == 0 then names = redis.call('ZPOPMIN', old .. ':urgent', most) end
   for i = 1, #names, 2 do
     local priorities = old .. ':priorities:' .. names[i]
-    for _, priority in ipairs(redis.call('ZRANGE', priorities, 0, -1)) do
+    local found = redis.call('ZRANGE', priorities, 0, -1)
+    found[#found + 1] = string.match(redis.call('HGET', old .. ':hosts', names[i]) or '', '^%S+ %S+ (%S+)')
+    for _, priority in ipairs(found) do
       redis.call('UNLINK', old .. ':requests:' .. names[i] .. ':' .. priority)
     end
-    redis.call('UNLINK', priorities, old .. ':host:' .. names[i])
+    redis.call('UNLINK', priorities)
   end
   if buckets > most or #names > 0 then
     redis.call('HSET', PURGE, generation, math.max(buckets - most, 0))
   else
     redis.call('HDEL', PURGE, generation)
+    redis.call('UNLINK', old .. ':hosts')
   end
   return redis.call('EXISTS', PURGE) == 1
 end

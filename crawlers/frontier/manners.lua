@@ -26,12 +26,12 @@ end
 
 local terms = read_terms()
 local own_policies -- whether any host has a policy of its own; read once
-local back_us -- when Redis came back and may have forgotten when hosts were asked; 0: never
 
 local function policy_of(name)
   if own_policies == nil then own_policies = redis.call('HLEN', POLICY) > 1 end
+  if not own_policies then return terms.delay_ms, terms.limit, terms.jitter end
   -- A host's key may have the name of a proxy behind a |, whose settings are the host's.
-  local own = own_policies and redis.call('HGET', POLICY, string.match(name, '^[^|]*')) or ''
+  local own = redis.call('HGET', POLICY, string.match(name, '^[^|]*')) or ''
   local delay_ms, limit, jitter = string.match(own, '^(%d+) (%d+) (%d+)$')
   return whole(delay_ms, MOST_TERM) or terms.delay_ms, whole(limit) or terms.limit,
          whole(jitter) or terms.jitter
@@ -63,41 +63,61 @@ local function is_timed(host)
   return host.delay_ms > 0 or host.robots_ms > 0 or terms.throttle > 0
 end
 
--- Adds to `host` what is known of its wishes.
-local function add_manners(host)
+local function manners_key(name)
+  return tag .. ':manners:' .. name
+end
+
+-- What is known of a host, which is nothing where its record says nothing else.
+local UNKNOWN = { next_us = 0, robots_us = 0, robots_ms = 0, throttle_ms = 0, strikes = 0, rests = 0, wake_us = 0,
+                  why = '' }
+-- {crawl}:manners:<host> holds these in this order, or robots_us alone where the rest is as above.
+local MANNERS = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$'
+
+local function read_manners(host, record)
+  if string.find(record, '^%d+$') then
+    host.robots_us = number_of(record)
+    return
+  end
+  local next_us, robots_us, robots_ms, throttle_ms, strikes, rests, wake_us, why = string.match(record, MANNERS)
+  if not next_us then return end
+  host.next_us, host.robots_us, host.wake_us = number_of(next_us), number_of(robots_us), number_of(wake_us)
+  host.throttle_ms, host.strikes, host.rests = number_of(throttle_ms), number_of(strikes), number_of(rests)
+  host.robots_ms, host.why = host.robots_us > now_us and number_of(robots_ms) or 0, why
+end
+
+-- Adds to `host` what its record says; false: there is none.
+local function add_manners(host, record)
   host.delay_ms, host.limit, host.jitter = policy_of(host.name)
-  local kept = first_use('hash', 'HMGET', tag .. ':manners:' .. host.name, 'next_us', 'robots_us', 'robots_ms',
-                     'throttle_ms', 'strikes', 'rests', 'wake_us', 'why')
-  host.next_us, host.robots_us = whole(kept[1]) or 0, whole(kept[2]) or 0
-  host.robots_ms, host.throttle_ms = whole(kept[3], MOST_TERM) or 0, whole(kept[4], MOST_TERM) or 0
-  host.strikes, host.rests = whole(kept[5]) or 0, whole(kept[6]) or 0
-  host.wake_us, host.why = whole(kept[7]) or 0, kept[8] or ''
-  if host.robots_us <= now_us then host.robots_ms = 0 end
+  if record then read_manners(host, record) end
   host.timed = is_timed(host)
-  if not host.timed then return end
-  back_us = back_us or counters('back_us')[1]
-  if back_us > 0 and back_us <= now_us then
+  -- Redis came back, and may have forgotten when it was asked.
+  if host.timed and meta.back_us > 0 and meta.back_us <= now_us then
     local delay_ms = math.max(host.delay_ms, host.robots_ms, host.throttle_ms)
-    host.next_us = math.max(host.next_us, back_us + delay_ms * 1000)
+    host.next_us = math.max(host.next_us, meta.back_us + delay_ms * 1000)
   end
 end
 
+local function manners_of(host)
+  local is_known = host.robots_ms > 0 or host.throttle_ms > 0 or host.strikes > 0 or host.rests > 0
+  if not is_known and host.next_us <= now_us and host.wake_us <= now_us then return digits(host.robots_us) end
+  return string.format('%d %d %d %d %d %d %d ', host.next_us, host.robots_us, host.robots_ms, host.throttle_ms,
+                       host.strikes, host.rests, host.wake_us) .. host.why
+end
+
 local function save_manners(host)
-  local key = tag .. ':manners:' .. host.name
+  local key = manners_key(host.name)
   local until_us = math.max(host.next_us, host.wake_us, host.robots_us)
   if host.strikes > 0 or host.rests > 0 or host.throttle_ms > 0 then
     until_us = math.max(until_us, now_us + REMEMBERED_US)
   end
   if until_us <= now_us then return redis.call('DEL', key) end
-  redis.call('HSET', key, 'next_us', digits(host.next_us), 'robots_us', digits(host.robots_us), 'robots_ms',
-             digits(host.robots_ms), 'throttle_ms', digits(host.throttle_ms), 'strikes', digits(host.strikes),
-             'rests', digits(host.rests), 'wake_us', digits(host.wake_us), 'why', host.why)
-  return redis.call('PEXPIRE', key, math.ceil((until_us - now_us) / 1000))
+  -- GET makes it fail, rather than replace it, where the key holds anything else than a string.
+  return first_use('string', 'SET', key, manners_of(host), 'PX', digits(math.ceil((until_us - now_us) / 1000)), 'GET')
 end
 
 -- The moment from which `host` may be asked again.
 local function free_us(host)
-  return math.max(host.next_us, host.wake_us)
+  return host.next_us > host.wake_us and host.next_us or host.wake_us
 end
 
 -- Nobody knows its robots.txt, so that one page at a time goes there until somebody does.

@@ -5,16 +5,12 @@
 local BUCKET_LOAD = 200 -- mean; the fullest holds 2x as many and stays an intset, whose limit is 512
 local HASH_BITS = 26
 
-local seen = counters('seen_level', 'seen_split', 'seen')
-local level, split, size = seen[1], seen[2], seen[3]
+local level, split, size = meta.seen_level, meta.seen_split, meta.seen
 
--- The low bits of a fingerprint. Lua counts exactly to 2^53 only, so its digits go in three parts.
+-- The low bits of a fingerprint's last ten digits, for Lua counts exactly to 2^53 only. All of them would fill
+-- the buckets no more evenly: 10^10 is 149 times 2^26.
 local function hash_of(fingerprint)
-  local text = string.gsub(fingerprint, '^-', '')
-  local low = tonumber(string.sub(text, -7)) or 0
-  local middle = tonumber(string.sub(text, -14, -8)) or 0
-  local high = tonumber(string.sub(text, 1, -15)) or 0
-  return (high * (1e14 % 2 ^ HASH_BITS) + middle * 1e7 + low) % 2 ^ HASH_BITS
+  return (tonumber(string.sub(fingerprint, -10)) or 0) % 2 ^ HASH_BITS
 end
 
 local function bucket_key(bucket)
@@ -49,8 +45,7 @@ local function add_to_seen(fingerprint)
 end
 
 local function save_seen()
-  if size ~= seen[3] then
-    redis.call('HSET', META, 'seen_level', level, 'seen_split', split, 'seen', digits(size))
-  end
+  meta.seen_level = level
+  meta.seen_split = split
+  meta.seen = size
 end
-

@@ -35,9 +35,9 @@ for _, key in ipairs(redis.call('KEYS', base .. ':leases:*')) do
   leased = leased + #held
   workers[#workers + 1] = { string.sub(key, #base + 9), held }
 end
-for _, key in ipairs(redis.call('KEYS', base .. ':host:*')) do
-  local host = redis.call('HMGET', key, 'queued', 'active')
-  host_queued, host_active = host_queued + (tonumber(host[1]) or 0), host_active + (tonumber(host[2]) or 0)
+for _, record in ipairs(redis.call('HVALS', base .. ':hosts')) do
+  local of_host, active = string.match(record, '^(%d+) (%d+) ')
+  host_queued, host_active = host_queued + of_host, host_active + active
 end
 local dead = redis.call('XLEN', tag .. ':dead')
 return { meta, { queued, leased, dead, host_queued, host_active }, again, workers,

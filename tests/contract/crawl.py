@@ -12,6 +12,9 @@ import redis
 from crawlers.frontier import Batch, Found, Frontier, Lease, Member, Reply, Terms, connect
 
 HOST = "a.example"
+# The fields of a host's records.
+WORK = ("queued", "active", "only", "starting", "start_by_us")
+MANNERS = ("next_us", "robots_us", "robots_ms", "throttle_ms", "strikes", "rests", "wake_us", "why")
 LONG_MS = 3_600_000
 """A delay or time to live that no test outlasts."""
 
@@ -107,10 +110,34 @@ class Crawl:
         ready = f"{self.base}:ready"
         for host in self.redis.zrange(ready, 0, -1):
             self.redis.zadd(ready, {host: 1}, xx=True)
-        for key in self.redis.scan_iter(f"{self.tag}:manners:*", count=1000):
-            self.redis.hset(key, "next_us", 0)
-        for key in self.redis.scan_iter(f"{self.base}:host:*", count=1000):
-            self.redis.hset(key, "starting", 0)
+        for name in self.key_names("manners:*"):
+            self.bend_manners(name.removeprefix("manners:"), next_us=0)
+        for host in self.redis.hkeys(f"{self.base}:hosts"):
+            self.bend_work(host.decode(), starting=0)
+
+    def work(self, host: str = HOST) -> dict[str, str]:
+        """What a host has to do, by the names of `hosts.lua`; nothing for one that has nothing to do."""
+        record = self.redis.hget(f"{self.base}:hosts", host)
+        return dict(zip(WORK, record.decode().split(" "), strict=True)) if record else {}
+
+    def bend_work(self, host: str = HOST, **fields: object) -> None:
+        """Writes `fields` into what a host has to do."""
+        bent = {**dict.fromkeys(WORK, "0"), **self.work(host), **fields}
+        self.redis.hset(f"{self.base}:hosts", host, b" ".join(map(_written, bent.values())))
+
+    def manners(self, host: str = HOST) -> dict[str, str]:
+        """What is known of a host, by the names of `manners.lua`; nothing where nothing is."""
+        record = self.redis.get(f"{self.tag}:manners:{host}")
+        if record is None:
+            return {}
+        if record.isdigit():
+            return dict.fromkeys(MANNERS, "0") | {"robots_us": record.decode(), "why": ""}
+        return dict(zip(MANNERS, record.decode(errors="surrogateescape").split(" ", 7), strict=True))
+
+    def bend_manners(self, host: str = HOST, **fields: object) -> None:
+        """Writes `fields` into what is known of a host."""
+        bent = {**dict.fromkeys(MANNERS, "0"), "why": "", **self.manners(host), **fields}
+        self.redis.set(f"{self.tag}:manners:{host}", b" ".join(map(_written, bent.values())), keepttl=True)
 
     def letters(self) -> list[Letter]:
         """The dead letters, the oldest first."""
@@ -130,6 +157,7 @@ class Crawl:
             b"zset": lambda key: self.redis.zrange(key, 0, -1, withscores=True),
             b"list": lambda key: self.redis.lrange(key, 0, -1),
             b"stream": self.redis.xrange,
+            b"string": self.redis.get,
         }
         keys = (f"{self.tag}:{name}" for name in self.key_names())
         return {key: read[self.redis.type(key)](key) for key in keys}
@@ -158,6 +186,10 @@ class Crawl:
             count.leased[payload] += 1
         count.dead.update(letter.payload for letter in self.letters())
         return count
+
+
+def _written(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode(errors="surrogateescape")
 
 
 def open_crawl(url: str, name: str, client: redis.Redis) -> Crawl:

@@ -238,18 +238,22 @@ class Conservation(RuleBasedStateMachine):
         base = self.crawl.base
         with self.crawl.redis.pipeline(transaction=False) as pipe:
             for host in HOSTS:
-                pipe.hmget(f"{base}:host:{host}", "queued", "active")
+                pipe.hget(f"{base}:hosts", host)
                 pipe.zscore(f"{base}:ready", host)
                 pipe.zrange(f"{base}:priorities:{host}", 0, -1, withscores=True)
             answers = iter(pipe.execute())
-        for host, (queued, active), ready, known in zip(HOSTS, answers, answers, answers, strict=True):
-            assert int(queued or 0) == count.queued_of[host]
-            assert int(active or 0) == count.active_of[host]
-            assert self.limit == 0 or int(active or 0) <= self.limit
-            has_room = self.limit == 0 or int(active or 0) < self.limit
-            assert (ready is not None) == (int(queued or 0) > 0 and has_room)
-            priorities = count.priorities_of.get(host, set())
-            assert {int(priority): score for priority, score in known} == {p: -p for p in priorities}
+        for host, record, ready, known in zip(HOSTS, answers, answers, answers, strict=True):
+            work = (record or b"0 0 - 0 0").decode().split()
+            queued, active, only = int(work[0]), int(work[1]), work[2]
+            assert queued == count.queued_of[host]
+            assert active == count.active_of[host]
+            assert self.limit == 0 or active <= self.limit
+            has_room = self.limit == 0 or active < self.limit
+            assert (ready is not None) == (queued > 0 and has_room)
+            several = count.priorities_of.get(host, set()) if only == "*" else set()
+            assert {int(priority): score for priority, score in known} == {p: -p for p in several}
+            if only != "*":
+                assert count.priorities_of.get(host, set()) == (set() if only == "-" else {int(only)})
 
 
 def test_each_request_is_in_one_place_whatever_happens(

@@ -44,12 +44,12 @@ KEYS = {
     "policy": "hash",
     "dead": "stream",
     "purge": "hash",
-    f"manners:{HOST}": "hash",
+    f"manners:{HOST}": "string",
     "1:ready": "zset",
     "1:urgent": "zset",
     "1:pages": "hash",
     "1:suspects": "set",
-    f"1:host:{HOST}": "hash",
+    "1:hosts": "hash",
     f"1:priorities:{HOST}": "zset",
     f"1:requests:{HOST}:0": "list",
     "1:seen:0": "set",
@@ -61,7 +61,9 @@ KEYS = {
 async def worker_at_work(crawl: Crawl) -> Member:
     """A worker with two requests leased and two queued."""
     member = await crawl.join(limit=0, host_pages=1000)
-    await give(member, [link(str(n), fingerprint=n) for n in range(4)])
+    await give(
+        member, [*(link(str(n), fingerprint=n) for n in range(3)), link("3", priority=-1, fingerprint=3)]
+    )
     await want(member, 2)
     return member
 
@@ -92,7 +94,9 @@ async def test_a_key_of_another_type_is_set_aside_and_the_crawl_goes_on(
     TYPES[kind](crawl.redis, name)
 
     # When the worker exchanges, then nothing fails
-    await member.exchange(Batch(found=[link("5", fingerprint=5)], done=[1], failed=[Failed(2, "x")], want=9))
+    news = [News.trouble(HOST, "HTTP 429", wait_ms=1)] if "manners" in key else []
+    found, failed = [link("5", fingerprint=5)], [Failed(2, "x")]
+    await member.exchange(Batch(found=found, news=news, done=[1], failed=failed, want=9))
     assert await goes_on(crawl)
     await member.leave()
 
@@ -108,8 +112,8 @@ async def test_a_key_of_another_type_is_set_aside_and_the_crawl_goes_on(
 async def test_nonsense_about_a_host_counts_for_nothing(crawl: Crawl, junk: bytes, field: str) -> None:
     # Given nonsense in what is known of a host
     member = await worker_at_work(crawl)
-    crawl.redis.hset(f"{crawl.tag}:manners:{HOST}", field, junk)
-    crawl.redis.hset(f"{crawl.base}:host:{HOST}", "start_by_us", junk)
+    crawl.bend_manners(**{field: junk})
+    crawl.bend_work(start_by_us=junk)
     # When a worker tells of that host, and wants its pages, then it gets them
     await member.exchange(Batch(news=[News.answer(HOST, 5, 200)]))
     assert len((await want(member, 9)).leases) == 2

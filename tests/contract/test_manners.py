@@ -15,13 +15,9 @@ async def _tell(member: Member, *news: News, **handed_in: Any) -> Reply:
     return await member.exchange(Batch(news=list(news), **handed_in))
 
 
-def _manners(crawl: Crawl, host: str = HOST) -> dict[str, str]:
-    return {k.decode(): v.decode() for k, v in crawl.redis.hgetall(f"{crawl.tag}:manners:{host}").items()}
-
-
 def _wake(crawl: Crawl) -> None:
     """Lets the time pass for which the host is left alone."""
-    crawl.redis.hset(f"{crawl.tag}:manners:{HOST}", "wake_us", 1)
+    crawl.bend_manners(wake_us=1)
     crawl.redis.zadd(f"{crawl.base}:ready", {HOST: 1}, xx=True)
 
 
@@ -54,7 +50,7 @@ async def test_a_crawl_delay_holds_for_all_workers_and_beyond_a_new_run(crawl: C
     crawl.redis.zadd(f"{crawl.base}:ready", {HOST: 1})
     # Then nobody gets another before it has passed
     assert (given_back.leases, (await want(await crawl.join(robots=True), 3)).leases) == ([], [])
-    assert _manners(crawl)["robots_ms"] == str(LONG_MS)
+    assert crawl.manners()["robots_ms"] == str(LONG_MS)
 
 
 async def test_a_robots_txt_that_has_grown_old_is_read_anew(crawl: Crawl) -> None:
@@ -78,7 +74,7 @@ async def test_retry_after_puts_a_host_to_sleep_for_all_workers(crawl: Crawl) ->
     due_ms = (await want(second, 9)).due_ms
     assert due_ms is not None
     assert due_ms > LONG_MS - 60_000
-    assert _manners(crawl)["why"] == "HTTP 429"
+    assert crawl.manners()["why"] == "HTTP 429"
 
 
 async def test_each_failure_in_a_row_doubles_the_wait_up_to_the_most(crawl: Crawl) -> None:
@@ -104,7 +100,7 @@ async def test_failures_that_were_under_way_at_once_count_as_one(crawl: Crawl) -
     # Then the host has failed once
     assert reply.due_ms is not None
     assert reply.due_ms <= 1260
-    assert _manners(crawl)["strikes"] == "1"
+    assert crawl.manners()["strikes"] == "1"
 
 
 async def test_a_success_after_the_wait_makes_good(crawl: Crawl) -> None:
@@ -119,7 +115,7 @@ async def test_a_success_after_the_wait_makes_good(crawl: Crawl) -> None:
     await _tell(member, News.answer(HOST, 10, 200))
     # Then its worker was asked to say so, and nothing is held against it
     assert lease.watched
-    assert _manners(crawl) == {}
+    assert crawl.manners() == {}
 
 
 async def test_a_page_that_breaks_its_connection_does_not_stop_its_host(crawl: Crawl) -> None:
@@ -141,7 +137,7 @@ async def test_a_host_that_fails_again_and_again_is_set_aside_and_at_last_given_
     await give(member, links(250))
     for _ in range(2):
         reply = await _tell(member, BUSY)
-        why = _manners(crawl)["why"]
+        why = crawl.manners()["why"]
         _wake(crawl)
     assert (reply.due_ms or 0) > LONG_MS - 60_000
     assert why == "set aside: HTTP 503"
@@ -164,13 +160,13 @@ async def test_the_delay_follows_the_latency_where_that_is_asked_for(crawl: Craw
     # When they come one after the other
     for _ in range(4):
         await _tell(member, News.answer(HOST, 400, 200))
-        found_ms.append(int(_manners(crawl)["throttle_ms"]))
+        found_ms.append(int(crawl.manners()["throttle_ms"]))
     # Then the delay goes half of the way to 200 ms each time, as Scrapy's AutoThrottle has it
     assert found_ms == [2600, 1400, 800, 500]
     # And a slower answer counts at once, a quick error not at all
     await _tell(member, News.answer(HOST, 4000, 200))
     await _tell(member, News.answer(HOST, 1, 404))
-    assert _manners(crawl)["throttle_ms"] == "2000"
+    assert crawl.manners()["throttle_ms"] == "2000"
 
 
 async def test_a_host_gives_no_more_pages_than_its_budget(crawl: Crawl) -> None:

@@ -429,9 +429,9 @@ async def test_check_finds_nothing_wrong_with_a_crawl_under_way(crawl: Crawl) ->
         ("hset", "{tag}:meta", "leased", 0),
         ("hset", "{tag}:meta", "queued", -5),
         ("hset", "{tag}:meta", "done", 40),
-        ("hset", "{base}:host:a.example", "queued", 1),
-        ("hset", "{base}:host:a.example", "active", 9),
-        ("delete", "{base}:host:b.example"),
+        ("hset", "{base}:hosts", "a.example", "1 2 0 0 0"),
+        ("hset", "{base}:hosts", "a.example", "298 9 0 0 0"),
+        ("hdel", "{base}:hosts", "b.example"),
         ("zrem", "{base}:ready", "c.example"),
         ("zadd", "{base}:ready", {"ghost.example": 1}),
         ("delete", "{base}:priorities:b.example"),
@@ -445,7 +445,8 @@ async def test_check_finds_nothing_wrong_with_a_crawl_under_way(crawl: Crawl) ->
 async def test_what_is_wrong_is_found_and_repaired(crawl: Crawl, harm: tuple[Any, ...]) -> None:
     # Given a crawl with some of everything, and something in it that doesn't fit
     member = await crawl.join(limit=2)
-    leased = await member.exchange(Batch(found=[*pages(300), *pages(3, "b.example", 4)], want=3))
+    of_b = [*pages(3, "b.example", 4), page(9, "b.example", 5)]
+    leased = await member.exchange(Batch(found=[*pages(300), *of_b], want=3))
     failed = [Failed(ids(leased)[0], "why", final=True)]
     await member.exchange(Batch(found=pages(2, "c.example"), failed=failed))
     command, key, *values = harm

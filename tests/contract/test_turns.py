@@ -79,8 +79,8 @@ async def test_a_turn_of_which_nothing_more_is_heard_holds_its_host_up_for_a_mom
     await give(member, links(2))
     await _take(member)
     # When its delay has passed as well
-    crawl.redis.hset(f"{crawl.tag}:manners:{HOST}", "next_us", 0)
-    crawl.redis.hset(f"{crawl.base}:host:{HOST}", "start_by_us", 1)
+    crawl.bend_manners(next_us=0)
+    crawl.bend_work(start_by_us=1)
     # Then the host gives the next, while the first is still leased
     assert names([await _take(member)]) == ["1"]
 

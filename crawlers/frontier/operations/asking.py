@@ -10,6 +10,7 @@ from typing import Any
 from crawlers.frontier.status import read_status
 
 from .crawl import Crawl
+from .records import Manners, Work, parse_manners, parse_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,57 +105,61 @@ async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
     now_us = await crawl.now_us()
     async with crawl.client.pipeline(transaction=False) as pipe:
         for name in names:
-            pipe.hmget(f"{crawl.base}:host:{name}", ["queued", "active"])
+            pipe.hget(f"{crawl.base}:hosts", name)
             pipe.zscore(f"{crawl.base}:ready", name)
             pipe.zscore(f"{crawl.base}:urgent", name)
             pipe.hget(f"{crawl.tag}:policy", name)
-            pipe.hmget(f"{crawl.tag}:manners:{name}", _MANNERS)
+            pipe.get(f"{crawl.tag}:manners:{name}")
             pipe.hget(f"{crawl.base}:pages", name)
         replies = await pipe.execute()
     terms = await crawl.terms()
     found = zip(names, *(replies[n::6] for n in range(6)), strict=True)
     hosts = (
-        _host(name, work, due_us if urgent is None else now_us, own, kept, int(taken or 0), terms, now_us)
+        _host(
+            name,
+            parse_work(work),
+            due_us if urgent is None else now_us,
+            own,
+            parse_manners(kept),
+            int(taken or 0),
+            terms,
+            now_us,
+        )
         for name, work, due_us, urgent, own, kept, taken in found
     )
     return [host for host in hosts if host.queued or host.active]
 
 
-_MANNERS = ("robots_ms", "robots_us", "throttle_ms", "wake_us", "strikes", "why")
-
-
 def _host(
     name: str,
-    work: list[bytes | None],
+    work: Work,
     due_us: float | None,
     own: bytes | None,
-    kept: list[bytes | None],
+    kept: Manners,
     taken: int,
     terms: Mapping[str, int],
     now_us: int,
 ) -> Host:
-    queued, active = (int(value or 0) for value in work)
-    robots_ms, robots_us, throttle_ms, wake_us, failures = (int(value or 0) for value in kept[:5])
     set_ms, limit = map(int, own.split()[:2]) if own else (terms["delay_ms"], terms["limit"])
     asked_for = {"DOWNLOAD_SLOTS" if own else "setting": set_ms}
     if terms["throttle"]:
-        asked_for["latency"] = throttle_ms or terms["throttle_start_ms"]
-    if robots_us > now_us:
-        asked_for["robots.txt"] = robots_ms
+        asked_for["latency"] = kept.throttle_ms or terms["throttle_start_ms"]
+    if kept.robots_us > now_us:
+        asked_for["robots.txt"] = kept.robots_ms
     given = max(asked_for, key=lambda source: asked_for[source])
-    asleep_ms = max(0, (wake_us - now_us) // 1000)
+    asleep_ms = max(0, (kept.wake_us - now_us) // 1000)
     return Host(
         host=name,
-        queued=queued,
-        active=active,
+        queued=work.queued,
+        active=work.active,
         due_ms=None if due_us is None else max(0, round((due_us - now_us) / 1000)),
         delay_ms=asked_for[given],
         limit=limit,
         own=own is not None,
         given=given,
         asleep_ms=asleep_ms,
-        why=(kept[5] or b"").decode(errors="replace"),
-        failures=failures,
+        why=kept.why,
+        failures=kept.strikes,
         spent=0 < terms["host_pages"] <= taken,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from crawlers.frontier import keys
 
 from .crawl import MOST, Crawl, parse_lease
+from .records import parse_work
 
 _MOST_INTSET = 512  # members; Redis' own limit, set-max-intset-entries
 # The kinds of keys of a generation, and what type each is of.
@@ -18,7 +19,7 @@ _TYPES = {
     "urgent": "zset",
     "suspects": "set",
     "pages": "hash",
-    "host": "hash",
+    "hosts": "hash",
     "priorities": "zset",
     "requests": "list",
     "seen": "set",
@@ -62,7 +63,7 @@ async def tally(crawl: Crawl) -> Tally:
     names = {name async for name in crawl.names()}
     sorted_names = await _by_kind(crawl, sorted(names), counted)
     await _count_queues(crawl, counted, sorted_names["requests"])
-    await _count_hosts(crawl, counted, sorted_names["host"], sorted_names["priorities"])
+    await _count_hosts(crawl, counted, sorted_names["priorities"])
     await _count_leases(crawl, counted, sorted_names["leases"])
     await _count_seen(crawl, counted, sorted_names["seen"])
     counted.holders |= set(sorted_names["worker"])
@@ -112,15 +113,15 @@ async def _count_queues(crawl: Crawl, counted: Tally, names: list[str]) -> None:
             counted.queued[host][int(priority)] = length
 
 
-async def _count_hosts(crawl: Crawl, counted: Tally, names: list[str], known: list[str]) -> None:
-    states = await _each(
-        crawl, [("HMGET", f"{crawl.base}:host:{name}", "queued", "active") for name in names]
-    )
-    for name, state in zip(names, states, strict=True):
-        queued, active = (int(value or 0) for value in state)
-        counted.hosts[name] = queued, active
-    for name in known:
-        counted.known[name] = set(await crawl.priorities(name))
+async def _count_hosts(crawl: Crawl, counted: Tally, with_priorities: list[str]) -> None:
+    if "hosts" not in counted.foreign:
+        async for name, record in crawl.client.hscan_iter(f"{crawl.base}:hosts", count=MOST):
+            work = parse_work(record)
+            counted.hosts[name.decode()] = work.queued, work.active
+            if work.only is not None:
+                counted.known[name.decode()] = {work.only}
+    for host in with_priorities:
+        counted.known[host] |= set(await crawl.several_priorities(host))
     for queue in {"ready", "urgent"} - set(counted.foreign):
         async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:{queue}", count=MOST):
             counted.ready.add(name.decode())

@@ -16,6 +16,8 @@ from crawlers.frontier.connection import Client
 from crawlers.frontier.exceptions import BadPayload, FrontierError
 from crawlers.frontier.model import Terms
 
+from .records import parse_work
+
 _NUMBER = re.compile(rb"-?\d{1,18}")
 _ADDRESS = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*")
 MOST = 1000  # entries read in one step
@@ -168,7 +170,8 @@ class Crawl:
         """The hosts that have work, some at a time, each once."""
         seen: set[str] = set()
         some: list[str] = []
-        async for host in self.names("host:"):
+        async for name, _ in self.client.hscan_iter(f"{self.base}:hosts", count=MOST):
+            host = name.decode()
             if host in seen:
                 continue
             seen.add(host)
@@ -180,6 +183,11 @@ class Crawl:
 
     async def priorities(self, host: str) -> list[int]:
         """The priorities of which `host` has requests, the highest first."""
+        work = parse_work(await cast(Any, self.client.hget(f"{self.base}:hosts", host)))
+        return await self.several_priorities(host) if work.only is None else [work.only]
+
+    async def several_priorities(self, host: str) -> list[int]:
+        """The same for a host that may have more than one."""
         found: list[int] = []
         key = f"{self.base}:priorities:{host}"
         while some := await cast(Any, self.client.zrange(key, len(found), len(found) + MOST - 1)):
@@ -245,7 +253,7 @@ def parse_lease(worker: str, record: bytes) -> Leased | None:
     """A lease as `worker` holds it; None for one that can't be read."""
     parts = record.split(b" ", 4)
     try:
-        priority, host, attempts, since_ms, payload = parts
+        priority, host, since_ms, attempts, payload = parts
         return Leased(host.decode(), int(priority), int(attempts), payload, worker, int(since_ms))
     except ValueError:
         return None

@@ -27,10 +27,8 @@ if passed == 0 then return { 0, 0 } end
 
 in_slices(kept, function(...) redis.call('RPUSH', key, ...) end)
 redis.call('LTRIM', key, passed, -1)
-if redis.call('EXISTS', key) == 0 then
-  redis.call('ZREM', base .. ':priorities:' .. input.host, digits(input.priority))
-end
 host.queued = host.queued - (passed - #kept)
+follow(host, digits(input.priority))
 count('queued', #kept - passed)
 save_hosts()
 save_counters()

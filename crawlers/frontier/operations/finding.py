@@ -88,7 +88,7 @@ async def _buckets(crawl: Crawl) -> tuple[int, int]:
 
 def bucket_of(fingerprint: int, level: int, split: int) -> int:
     """The bucket of the seen set that holds `fingerprint`, as `seen.lua` has it."""
-    hashed = abs(fingerprint) % (1 << _HASH_BITS)
+    hashed = int(str(fingerprint)[-10:]) % (1 << _HASH_BITS)
     bucket = hashed % (1 << level)
     return bucket if bucket >= split else hashed % (2 << level)
 

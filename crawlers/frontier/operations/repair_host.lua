@@ -21,6 +21,7 @@ for _, priority in ipairs(candidates) do
   end
 end
 local by = queued - host.queued
+host.only = queued > 0 and '*' or '-'
 host.queued = queued
 host.active = math.max(host.active + input.active, 0)
 save_hosts()

@@ -9,8 +9,10 @@
 --
 -- Returns how many of the fingerprints were new.
 
-if redis.call('HSETNX', META, 'generation', 1) == 1 then
-  redis.call('HSET', META, 'run', math.max(input.run, 1), 'started_ms', digits(now_ms))
+if meta.generation == 0 then
+  meta.generation = 1
+  meta.run = math.max(input.run, 1)
+  redis.call('HSET', META, 'started_ms', digits(now_ms))
 end
 if input.scrapy_redis then redis.call('HSET', META, 'scrapy_redis', 1) end
 for _, request in ipairs(input.queued) do
@@ -30,7 +32,7 @@ count('dead', #input.dead)
 count('done', input.done)
 count('dropped', input.dropped)
 count('enqueued', #input.queued + #input.dead + input.done)
-if #input.queued > 0 then redis.call('HSET', META, 'finished', 0) end
+if #input.queued > 0 then meta.finished = 0 end
 save_hosts()
 save_counters()
 return new

@@ -19,7 +19,7 @@ for _, id in ipairs(input.letters) do
   end
 end
 count('dead', -retried)
-if retried > 0 then redis.call('HSET', META, 'finished', 0) end
+if retried > 0 then meta.finished = 0 end
 save_hosts()
 save_counters()
 return retried

@@ -2,5 +2,7 @@
 --
 -- Returns 1 if nothing is left, so that it has ended now, else 0.
 
-redis.call('HSET', META, 'sealed', 1)
-return is_finished()
+meta.sealed = 1
+local finished = is_finished()
+save_counters()
+return finished

@@ -1,0 +1,56 @@
+"""The records in which the scripts keep what they know of a host, as an operator reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+# As in hosts.lua and manners.lua.
+_WORK = re.compile(rb"(-?\d{1,16}) (-?\d{1,16}) (-?\d{1,16}|[*-])( |$)")
+_MANNERS = re.compile(
+    rb"(\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (.*)", re.S
+)
+
+
+class Work(NamedTuple):
+    """How many requests of a host are `queued` and `active`. `only`: the priority of all that are queued;
+    None where there are none, or where they may be of several.
+    """
+
+    queued: int = 0
+    active: int = 0
+    only: int | None = None
+
+
+class Manners(NamedTuple):
+    """When a host may be asked, in us and ms of Redis' own clock; failures in a row; why it is left alone."""
+
+    next_us: int = 0
+    robots_us: int = 0
+    robots_ms: int = 0
+    throttle_ms: int = 0
+    strikes: int = 0
+    rests: int = 0
+    wake_us: int = 0
+    why: str = ""
+
+
+def parse_work(record: bytes | None) -> Work:
+    """A host's field of `<base>:hosts`; of one that is missing or none of ours: nothing to do."""
+    if not (found := _WORK.match(record or b"")):
+        return Work()
+    queued, active, only, _ = found.groups()
+    return Work(int(queued), int(active), None if only in b"*-" else int(only))
+
+
+def parse_manners(record: bytes | None) -> Manners:
+    """The value of `{crawl}:manners:<host>`; of one that is missing or none of ours: nothing is known."""
+    if re.fullmatch(rb"\d{1,16}", record or b""):
+        return Manners(robots_us=int(record or 0))
+    if not (found := _MANNERS.fullmatch(record or b"")):
+        return Manners()
+    *numbers, why = found.groups()
+    next_us, robots_us, robots_ms, throttle_ms, strikes, rests, wake_us = map(int, numbers)
+    return Manners(
+        *(next_us, robots_us, robots_ms, throttle_ms, strikes, rests, wake_us), why.decode(errors="replace")
+    )
