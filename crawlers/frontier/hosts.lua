@@ -19,7 +19,9 @@ local function add_host(name, work, manners)
     if queued then
       host.queued, host.active = number_of(queued), number_of(active)
       if only == '0' or only == '*' or whole(only) then host.only = only end
-      if starting ~= '0' and start_by_us ~= '' then host.starting, host.start_by_us = number_of(starting), number_of(start_by_us) end
+      if starting ~= '0' and start_by_us ~= '' then
+        host.starting, host.start_by_us = number_of(starting), number_of(start_by_us)
+      end
     end
   end
   add_manners(host, manners)
