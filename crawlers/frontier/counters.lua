@@ -35,14 +35,18 @@ local meta = {} -- counter -> number
 local stored = {} -- the same as it is in Redis
 
 local function read_counters()
-  for i, value in ipairs(redis.call('HMGET', sound(META, 'hash'), unpack(COUNTERS))) do
-    local name = COUNTERS[i]
-    local number = value and whole(value, MOST_OF[name])
-    if value and not number then
-      redis.call('HDEL', META, name)
-      odd[#odd + 1] = { value, 'the counter ' .. name .. ' was no number' }
+  local values = redis.call('HMGET', sound(META, 'hash'), unpack(COUNTERS))
+  for i = 1, #COUNTERS do
+    local name, value, number = COUNTERS[i], values[i], 0
+    if value and value ~= '0' then
+      number = whole(value, MOST_OF[name])
+      if not number then
+        redis.call('HDEL', META, name)
+        odd[#odd + 1] = { value, 'the counter ' .. name .. ' was no number' }
+        number = 0
+      end
     end
-    meta[name], stored[name] = number or 0, number or 0
+    meta[name], stored[name] = number, number
   end
 end
 read_counters()

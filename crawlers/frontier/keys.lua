@@ -46,10 +46,13 @@ local OK, FENCED = 0, 1
 
 local odd = {} -- {what, reason}, to be buried once the counters are there
 
+-- What fails on a key of another type, and is cheaper than TYPE.
+local LENGTH = { hash = 'HLEN', set = 'SCARD', zset = 'ZCARD', list = 'LLEN', stream = 'XLEN', string = 'STRLEN' }
+
 -- A key of another type than ours gives way: it gets a name of its own.
 local function sound(key, kind)
+  if type(redis.pcall(LENGTH[kind], key)) == 'number' then return key end
   local found = redis.call('TYPE', key).ok
-  if found == kind or found == 'none' then return key end
   redis.call('RENAME', key, tag .. ':set-aside:' .. string.sub(key, #tag + 2))
   odd[#odd + 1] = { key, 'this key held a ' .. found .. ', now under ' .. tag .. ':set-aside:' }
   return key
@@ -67,7 +70,7 @@ end
 
 -- The whole number that `text` is, if it is one that Lua can count with and at most `most`.
 local function whole(text, most)
-  local number = text and #text < 17 and string.match(text, '^-?%d+$') and tonumber(text)
+  local number = text and #text < 17 and string.find(text, '^-?%d+$') and tonumber(text)
   return number and number <= (most or 2 ^ 52) and number
 end
 

@@ -15,11 +15,12 @@ local TERMS = { 'delay_ms', 'limit', 'jitter', 'robots', 'start_ms', 'back_off_m
 local function read_terms()
   local packed = redis.call('HGET', POLICY, '*')
   local ok, found = pcall(cmsgpack.unpack, packed or '')
+  if not packed or not ok or type(found) ~= 'table' then found = {} end
   local read = {}
-  for _, name in ipairs(TERMS) do
-    local value = packed and ok and type(found) == 'table' and found[name]
+  for i = 1, #TERMS do
+    local value = found[TERMS[i]]
     local sane = type(value) == 'number' and value >= 0 and value <= MOST_TERM
-    read[name] = sane and math.floor(value) or 0
+    read[TERMS[i]] = sane and value or 0
   end
   return read
 end
