@@ -1,0 +1,53 @@
+"""What does the frontier cost, in Redis and beside it, and how does that grow?
+
+    python -m benchmarks.frontier [--only operations] [--quick]
+
+Real exchanges with a real Redis that writes to its disk as in production, with leases, heartbeats, reaping,
+fences and payloads of a real size. Nothing is fetched: pages take no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from rich.table import Table
+
+from benchmarks.frontier import operations
+from benchmarks.harness import report, run
+
+NAME = "frontier"
+
+
+def _operations(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, Any]]:
+    plan = operations.QUICK_PLAN if options.quick else operations.PLAN
+    plan = replace(plan, hosts=options.hosts)
+    measured = operations.measure(plan)
+    return [operations.table(measured, plan)], {"operations": operations.figures(measured)}
+
+
+CASES = {"operations": _operations}
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.frontier", description=__doc__)
+    parser.add_argument("--only", choices=CASES, help="leave the other cases out")
+    parser.add_argument(
+        "--hosts", type=int, default=16, help="of `operations`: hosts that share a batch (16)"
+    )
+    parser.add_argument("--quick", action="store_true", help="less of everything, rougher figures")
+    options = parser.parse_args()
+    tables: list[Table] = []
+    figures: dict[str, Any] = {}
+    for name in [options.only] if options.only else CASES:
+        shown, found = CASES[name](options)
+        tables += shown
+        figures |= found
+    report(NAME, tables, figures)
+
+
+if __name__ == "__main__":
+    run(main)
