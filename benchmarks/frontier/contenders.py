@@ -16,7 +16,7 @@ from scrapy_redis.dupefilter import RFPDupeFilter
 from scrapy_redis.scheduler import Scheduler
 
 from benchmarks.fairness.crowd import Crowd
-from benchmarks.frontier.ground import MAX_BYTES, TERMS, batches, found_of, tell_robots, url_of
+from benchmarks.frontier.ground import MAX_BYTES, TERMS, batches, found_of, put, take, tell_robots, url_of
 from crawlers.frontier import Batch, Found, Frontier, Lease, Member
 from crawlers.scheduler.requests import RequestCodec
 
@@ -118,10 +118,10 @@ class Ours(Contender):
         return found_of(number, self._hosts)
 
     def put(self, links: Sequence[Any]) -> None:
-        self._runner.run(self._put(links))
+        self._runner.run(put(self._member, map(self._found, batches(links, self._batch))))
 
     def take(self, number: int) -> None:
-        self._runner.run(self._take(number))
+        self._runner.run(take(self._member, number, self._batch, self._use))
 
     def crawl(self, links: Sequence[Any]) -> None:
         self._runner.run(self._crawl(links))
@@ -141,19 +141,6 @@ class Ours(Contender):
         member, _ = await frontier.join("worker", TERMS)
         await tell_robots(member, self._hosts)
         return member
-
-    async def _put(self, links: Sequence[Any]) -> None:
-        for some in batches(links, self._batch):
-            await self._member.exchange(Batch(found=self._found(some)))
-
-    async def _take(self, number: int) -> None:
-        held: list[int] = []
-        while number > 0 or held:
-            reply = await self._member.exchange(Batch(done=held, want=min(self._batch, number)))
-            assert reply.leases or number <= 0
-            self._use(reply.leases)
-            held = [lease.id for lease in reply.leases]
-            number -= len(held)
 
     async def _crawl(self, links: Sequence[Any]) -> None:
         brought = batches(links, self._batch)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.fairness.crowd import Crowd
+from benchmarks.harness import BenchmarkError
 from crawlers import settings
-from crawlers.frontier import Batch, Found, Link, Member, News, Terms, encode
+from crawlers.frontier import Batch, Found, Lease, Link, Member, News, Terms, encode
 from crawlers.scheduler.fingerprints import fingerprint_of_url
 
 MAX_BYTES = settings.FRONTIER_MAX_REQUEST_BYTES
@@ -94,6 +95,28 @@ async def tell_robots(member: Member, hosts: int) -> None:
     for first in range(0, hosts, _HOSTS_AT_ONCE):
         names = map(host_name, range(first, min(first + _HOSTS_AT_ONCE, hosts)))
         await member.exchange(Batch(news=[News.robots(name, 0, _ROBOTS_TTL_MS) for name in names]))
+
+
+async def put(member: Member, links: Iterable[Sequence[Found]]) -> None:
+    """Hands in links, so many in each exchange as there are together."""
+    for some in links:
+        await member.exchange(Batch(found=list(some)))
+
+
+async def take(
+    member: Member, number: int, batch: int, use: Callable[[Sequence[Lease]], object] = lambda _: None
+) -> None:
+    """Leases so many requests, `batch` in an exchange, and completes them in the next. Raises
+    :class:`BenchmarkError` where there are fewer.
+    """
+    held: list[Lease] = []
+    while number > 0 or held:
+        done = [lease.id for lease in held]
+        held = (await member.exchange(Batch(done=done, want=min(batch, number)))).leases
+        if number > 0 and not held:
+            raise BenchmarkError(f"The frontier has {number} requests less than were queued.")
+        use(held)
+        number -= len(held)
 
 
 def batches(values: Sequence[Any], size: int) -> list[Sequence[Any]]:
