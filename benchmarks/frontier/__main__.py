@@ -1,6 +1,6 @@
 """What does the frontier cost, in Redis and beside it, and how does that grow?
 
-    python -m benchmarks.frontier [--only operations] [--quick]
+    python -m benchmarks.frontier [--only operations|growth] [--quick]
 
 Real exchanges with a real Redis that writes to its disk as in production, with leases, heartbeats, reaping,
 fences and payloads of a real size. Nothing is fetched: pages take no time.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.table import Table
 
-from benchmarks.frontier import operations
+from benchmarks.frontier import growth, operations
 from benchmarks.harness import report, run
 
 NAME = "frontier"
@@ -28,7 +28,12 @@ def _operations(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, 
     return [operations.table(measured, plan)], {"operations": operations.figures(measured)}
 
 
-CASES = {"operations": _operations}
+def _growth(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, Any]]:
+    measured = growth.measure(growth.QUICK_PLAN if options.quick else growth.PLAN)
+    return growth.tables(measured), {"growth": asdict(measured)}
+
+
+CASES = {"operations": _operations, "growth": _growth}
 
 
 def main() -> None:
