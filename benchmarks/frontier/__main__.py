@@ -1,6 +1,6 @@
 """What does the frontier cost, in Redis and beside it, and how does that grow?
 
-    python -m benchmarks.frontier [--only operations|growth] [--quick]
+    python -m benchmarks.frontier [--only operations|growth|fleet|shards] [--quick]
 
 Real exchanges with a real Redis that writes to its disk as in production, with leases, heartbeats, reaping,
 fences and payloads of a real size. Nothing is fetched: pages take no time.
@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.frontier import growth, operations
+from benchmarks.frontier import fleet, growth, operations, shards
 from benchmarks.harness import report, run
 
 NAME = "frontier"
@@ -33,7 +33,19 @@ def _growth(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, Any]
     return growth.tables(measured), {"growth": asdict(measured)}
 
 
-CASES = {"operations": _operations, "growth": _growth}
+def _fleet(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, Any]]:
+    plan = fleet.QUICK_PLAN if options.quick else fleet.PLAN
+    measured = fleet.measure(plan)
+    return [fleet.table(measured, plan)], {"fleet": list(map(asdict, measured))}
+
+
+def _shards(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, Any]]:
+    plan = shards.QUICK_PLAN if options.quick else shards.PLAN
+    measured = shards.measure(plan)
+    return [shards.table(measured, plan)], {"shards": shards.figures(measured)}
+
+
+CASES = {"operations": _operations, "growth": _growth, "fleet": _fleet, "shards": _shards}
 
 
 def main() -> None:

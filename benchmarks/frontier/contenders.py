@@ -16,7 +16,17 @@ from scrapy_redis.dupefilter import RFPDupeFilter
 from scrapy_redis.scheduler import Scheduler
 
 from benchmarks.fairness.crowd import Crowd
-from benchmarks.frontier.ground import MAX_BYTES, TERMS, batches, found_of, put, take, tell_robots, url_of
+from benchmarks.frontier.ground import (
+    MAX_BYTES,
+    TERMS,
+    batches,
+    found_of,
+    host_name,
+    put,
+    take,
+    tell_robots,
+    url_of,
+)
 from crawlers.frontier import Batch, Found, Frontier, Lease, Member
 from crawlers.scheduler.requests import RequestCodec
 
@@ -139,7 +149,7 @@ class Ours(Contender):
     async def _join(self) -> Member:
         frontier: Frontier = self._at.frontier
         member, _ = await frontier.join("worker", TERMS)
-        await tell_robots(member, self._hosts)
+        await tell_robots(member, [host_name(number) for number in range(self._hosts)])
         return member
 
     async def _crawl(self, links: Sequence[Any]) -> None:

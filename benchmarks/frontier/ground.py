@@ -90,11 +90,10 @@ def found_of(number: int, hosts: int) -> Found:
     return Found(fingerprint_of_url(url), host_name(number % hosts), 0, payload)
 
 
-async def tell_robots(member: Member, hosts: int) -> None:
+async def tell_robots(member: Member, hosts: Sequence[str]) -> None:
     """A crawl knows the robots.txt of its hosts; they ask for nothing."""
-    for first in range(0, hosts, _HOSTS_AT_ONCE):
-        names = map(host_name, range(first, min(first + _HOSTS_AT_ONCE, hosts)))
-        await member.exchange(Batch(news=[News.robots(name, 0, _ROBOTS_TTL_MS) for name in names]))
+    for some in batches(hosts, _HOSTS_AT_ONCE):
+        await member.exchange(Batch(news=[News.robots(name, 0, _ROBOTS_TTL_MS) for name in some]))
 
 
 async def put(member: Member, links: Iterable[Sequence[Found]]) -> None:

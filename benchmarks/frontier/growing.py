@@ -70,7 +70,7 @@ class Growing:
         self._fresh = count()
         self._spend_budget()
         self._empty_bytes = data_bytes(at)
-        self._run(tell_robots(self._join(), hosts))
+        self._run(tell_robots(self._join(), [host_name(number) for number in range(hosts)]))
         self._told_bytes = data_bytes(at)
 
     def see(self, until: int) -> list[Memory]:
