@@ -63,7 +63,7 @@ def main() -> None:
         shown, found = CASES[name](options)
         tables += shown
         figures |= found
-    report(NAME, tables, figures)
+    report(f"{NAME}-{options.only}" if options.only else NAME, tables, figures)
 
 
 if __name__ == "__main__":

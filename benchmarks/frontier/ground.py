@@ -79,12 +79,12 @@ def host_name(number: int) -> str:
 
 
 def url_of(number: int, hosts: int) -> str:
-    """The URL of that number, of 57 characters; they take turns on so many hosts."""
+    """The URL of that number, of 56 characters; they take turns on so many hosts."""
     return f"https://{host_name(number % hosts)}/articles/2026/page-{number:09}"
 
 
 def found_of(number: int, hosts: int) -> Found:
-    """The link to that URL: its callback and its depth go with it, 82 bytes in all."""
+    """The link to that URL: its callback and its depth go with it, 79 bytes in all."""
     url = url_of(number, hosts)
     payload = encode(Link(url, CALLBACK, {"depth": 3}), MAX_BYTES)
     return Found(fingerprint_of_url(url), host_name(number % hosts), 0, payload)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from benchmarks.fairness.crowd import Crowd, crowd
 from benchmarks.frontier.ground import TERMS, batches, found_of, host_name, put, spend, take, tell_robots
 from benchmarks.harness import BenchmarkError
-from crawlers.frontier import Batch, Found, Member
+from crawlers.frontier import Batch, Found, Frontier, Member
 
 BATCH = 64
 
@@ -55,8 +55,9 @@ def fingerprint(number: int) -> int:
 
 def data_bytes(at: Crowd) -> int:
     """What the data take, without what is under way from connections and to the disk."""
-    info = at.redis.info("memory")
-    return int(info["used_memory"] - info["mem_clients_normal"] - info["mem_aof_buffer"])
+    used, clients = at.redis.info("memory"), at.redis.client_list()
+    under_way = used["mem_aof_buffer"] + sum(int(client["tot-mem"]) for client in clients)
+    return int(used["used_memory"] - under_way)
 
 
 class Growing:
@@ -68,6 +69,7 @@ class Growing:
         self._runner = runner
         self._seen = self._filled = 0
         self._fresh = count()
+        self._warm_up()
         self._spend_budget()
         self._empty_bytes = data_bytes(at)
         self._run(tell_robots(self._join(), [host_name(number) for number in range(hosts)]))
@@ -117,6 +119,12 @@ class Growing:
 
     def _joined_seen(self) -> int:
         return self._run(self._at.frontier.join("looker", replace(TERMS, persist=True)))[1].seen
+
+    def _warm_up(self) -> None:
+        """What Redis sets aside once, for scripts that write as much as those to come, is no data."""
+        other = Frontier(self._at.frontier.client, "warm-up")
+        member, _ = self._run(other.join("worker", TERMS))
+        self._run(put(member, [[Found(fingerprint(n), _FILLER, 0, _PAYLOAD) for n in range(_AT_ONCE)]]))
 
     def _spend_budget(self) -> None:
         """One host has had the one page that `host_pages` allows it: its links will be seen, and no more."""

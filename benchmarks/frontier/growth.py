@@ -152,8 +152,9 @@ def _hosts_table(by_hosts: Sequence[ByHosts]) -> Table:
     )
     for heading in ("hosts", "new link", "seen link", "lease and completion", "bytes"):
         shown.add_column(heading, justify="right")
-    for one in by_hosts:
-        shown.add_row(f"{one.cost.hosts:,}", *_cells(one.cost), f"{one.bytes_each:.0f}")
+    for one in by_hosts:  # of a few, what a crawl takes as such is most
+        bytes_each = f"{one.bytes_each:.0f}" if one.cost.hosts >= FIXED_HOSTS else ""
+        shown.add_row(f"{one.cost.hosts:,}", *_cells(one.cost), bytes_each)
     return shown
 
 
