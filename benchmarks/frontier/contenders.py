@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from scrapy import Request, Spider
@@ -55,10 +54,8 @@ class Contender:
         self._at.redis.flushdb()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
+    def __exit__(self, *_: object) -> None:
+        """Ends its connections."""
 
     def link(self, number: int) -> Any:
         """The link of that number in the form in which this one takes it."""
@@ -96,14 +93,17 @@ class Stock(Contender):
         self._server.close()
 
     def put(self, links: Sequence[Any]) -> None:
+        """As a spider's requests come to it."""
         for link in links:
             self._scheduler.enqueue_request(link)
 
     def take(self, number: int) -> None:
+        """As the engine asks for them; it knows no completion."""
         for _ in range(number):
             assert self._scheduler.next_request()
 
     def crawl(self, links: Sequence[Any]) -> None:
+        """One page after the other."""
         for link in links:
             assert self._scheduler.next_request()
             self._scheduler.enqueue_request(link)
@@ -125,15 +125,19 @@ class Ours(Contender):
         self._runner.close()
 
     def link(self, number: int) -> Any:
+        """Plain data, with its fingerprint and its payload."""
         return found_of(number, self._hosts)
 
     def put(self, links: Sequence[Any]) -> None:
+        """A batch in an exchange."""
         self._runner.run(put(self._member, map(self._found, batches(links, self._batch))))
 
     def take(self, number: int) -> None:
+        """A batch in an exchange, completed in the next."""
         self._runner.run(take(self._member, number, self._batch, self._use))
 
     def crawl(self, links: Sequence[Any]) -> None:
+        """A batch of each in an exchange."""
         self._runner.run(self._crawl(links))
 
     def rest(self, exchanges: int) -> None:
@@ -177,6 +181,7 @@ class OursFromRequests(Ours):
         return self
 
     def link(self, number: int) -> Any:
+        """The same as scrapy-redis gets."""
         return Contender.link(self, number)
 
     def _found(self, links: Sequence[Any]) -> list[Found]:
