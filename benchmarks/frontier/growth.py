@@ -17,6 +17,7 @@ from benchmarks.frontier.growing import BATCH, Cost, Memory, data_bytes, growing
 FIXED_HOSTS = 1_000
 FIXED_SEEN = 1_000_000
 
+_FEW_HOSTS = 10
 _QUEUED_EACH = 100  # requests of each of FIXED_HOSTS
 _STOCK_QUEUED = 10_000
 _AT_ONCE = 1_000
@@ -36,7 +37,7 @@ QUICK_PLAN = Plan([10_000, 100_000, 1_000_000], [10, 1_000, 100_000])
 
 @dataclass(frozen=True)
 class BySeen:
-    """One growing crawl, at the sizes of its plan; `worst` on the way from each size to the next."""
+    """Two growing crawls, of which one is but looked at; `worst` on the way from each size to the next."""
 
     costs: list[Cost]
     memory: list[Memory]
@@ -80,10 +81,13 @@ def measure(plan: Plan) -> Growth:
 
 def _by_seen(sizes: Sequence[int]) -> BySeen:
     costs, memory, grown = [], [], []
-    with growing(FIXED_HOSTS) as crawl:
-        for size in track(sizes, "growth: seen"):
+    with growing(_FEW_HOSTS) as crawl:  # which leave what a URL takes to be seen
+        for size in track(sizes, "growth: bytes"):
             grown += crawl.see(size)
             memory.append(crawl.memory())
+    with growing(FIXED_HOSTS) as crawl:
+        for size in track(sizes, "growth: cost"):
+            crawl.see(size)
             costs.append(crawl.cost())
     on_the_way = [worst(grown, first, last) for first, last in pairwise(sizes)]
     return BySeen(costs, memory, on_the_way, _stock_seen(sizes))
