@@ -90,9 +90,9 @@ def cpu_s(pid: int) -> float:
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that a running process has had so far (VmHWM)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    """The most memory that a child process has had so far (VmHWM); 0 once it has ended."""
+    _, found, rest = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")
+    return int(rest.split()[0]) / 1024 if found else 0
 
 
 def _cpu_of_children_s() -> float:
