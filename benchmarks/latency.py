@@ -23,6 +23,8 @@ HOSTS = 200
 PER_HOST = 8
 MIDDLE = (0.25, 0.75)
 """Between these shares of all requests it is measured: the start finds few links, the end has few left."""
+MOST_PAGES = 12_000
+"""Of a crawl: with 500 slots it is CPU that limits, and more pages only take longer."""
 
 _LOOK_EVERY_S = 0.25
 _CRAWL_S = 600
@@ -48,7 +50,7 @@ class Latency:
 def measure(at: Ground, slots: int, workers: int, seconds: float) -> Latency:
     """One crawl that would take so many seconds if all slots were used."""
     ideal = slots * workers * 1000 / LATENCY_MS
-    pages = max(2, round(seconds * ideal / HOSTS))
+    pages = max(2, round(min(seconds * ideal, MOST_PAGES) / HOSTS))
     settings = {
         "CONCURRENT_REQUESTS": slots,
         "CONCURRENT_REQUESTS_PER_DOMAIN": PER_HOST,
