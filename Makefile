@@ -6,7 +6,7 @@ URL ?=
 WORKERS ?= 2
 ARGS ?=
 
-TARGETS := crawl test chaos check servers clean help
+TARGETS := crawl test chaos check gate servers clean help
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt deploy/local/mongod.txt
@@ -30,6 +30,9 @@ check: $(INSTALLED)
 	@if command -v luacheck >/dev/null; then deploy/local/check_lua.sh; \
 	else echo 'luacheck is not installed: the Lua scripts were not checked.'; fi
 
+gate: $(INSTALLED)
+	@$(BIN)/python -m benchmarks.gate $(ARGS)
+
 servers: $(INSTALLED)
 	@$(BIN)/python -m deploy.local.servers $(ARGS)
 
@@ -42,6 +45,7 @@ help:
 	@echo 'make test     run all tests against a real Redis and MongoDB; ARGS= goes to pytest'
 	@echo 'make chaos    kill, pause and restart things for an hour; ARGS="--minutes 5 --seed 1"'
 	@echo 'make check    lint, formatting, types and Lua scripts'
+	@echo 'make gate     is a page dearer than it was? in instructions, by valgrind; ARGS=--accept: it may be'
 	@echo 'make servers  run Redis and MongoDB until Ctrl-C, to crawl by hand'
 	@echo 'make clean    delete .venv, .data (with what was crawled into it) and caches'
 

@@ -83,6 +83,18 @@ class Worker(Process):
         return "\n".join([f"The worker did not do its part; the end of {self.log}:", *lines])
 
 
+def cpu_s(pid: int) -> float:
+    """What the kernel has charged to a running process so far, to 10 ms."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that a child process has had so far (VmHWM); 0 once it has ended."""
+    _, found, rest = Path(f"/proc/{pid}/status").read_text().partition("VmHWM:")
+    return int(rest.split()[0]) / 1024 if found else 0
+
+
 def _cpu_of_children_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

@@ -21,7 +21,8 @@ class BulkSpider(Spider):
         """The one start request."""
         yield Request(self.url)
 
-    def parse(self, response: Response, **_: Any) -> Iterator[Links]:
-        """All links of the page."""
+    def parse(self, response: Response, **_: Any) -> Iterator[dict[str, Any] | Links]:
+        """An item, and all links of the page."""
         assert isinstance(response, HtmlResponse)
+        yield {"_id": response.url, "bytes": len(response.body)}
         yield Links.of(response, css="a")

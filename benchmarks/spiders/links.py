@@ -1,4 +1,4 @@
-"""The plainest spider there is: it follows every link and keeps nothing."""
+"""The plainest spider there is: a small item for each page, and every link followed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class LinkSpider(Spider):
         """The one start request."""
         yield Request(self.url)
 
-    def parse(self, response: Response, **_: Any) -> Iterator[Request]:
-        """A request for each link, seen before or not: knowing that is the scheduler's part."""
+    def parse(self, response: Response, **_: Any) -> Iterator[dict[str, Any] | Request]:
+        """An item, and a request for each link, seen before or not: knowing that is the scheduler's part."""
         assert isinstance(response, HtmlResponse)
+        yield {"_id": response.url, "bytes": len(response.body)}
         yield from response.follow_all(css="a")
