@@ -42,6 +42,11 @@ FRONTIER_PATIENCE_S = 15
 # Paths of request classes of your own that may be queued.
 FRONTIER_REQUEST_CLASSES: list[str] = []
 
+# What is kept of URLs that were seen. `exact`: 64 bits in 9 to 10 bytes a URL; of 100 million none is taken for
+# another. `small`: 44 bits in 5 bytes, and of 100 million some 280 are taken for one that was seen, and so never
+# crawled. A change holds from the next run on that starts with nothing seen.
+FRONTIER_SEEN = "exact"
+
 # Links that a worker knows to have been seen end next to the spider, which halves the CPU of a page of which
 # 19 of 20 links were. False: never, where a spider middleware of yours changes URLs or `dont_filter`; True:
 # always, though spider middlewares of yours see less; "auto": where Scrapy's and ours are the only ones.

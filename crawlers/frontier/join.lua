@@ -36,6 +36,8 @@ if new or finished then
   redis.call('HSET', META, 'started_ms', digits(now_ms))
 end
 
+choose_seen(input.terms.seen_small == 1)
+
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 redis.call('HSET', base .. ':worker:' .. input.worker, 'sequence', 0, 'joined_ms', digits(now_ms))
 if not over then redis.call('SADD', BUSY, input.worker) end

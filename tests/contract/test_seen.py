@@ -118,3 +118,42 @@ async def test_what_was_seen_survives_the_growth_of_the_set_between_two_workers(
     # Then each is queued once
     assert known == 3000
     assert (await want(first, 0)).counts.enqueued == 3000
+
+
+async def test_the_small_form_takes_five_bytes_a_url(crawl: Crawl) -> None:
+    # Given a crawl of the small form that has seen a million URLs
+    member = await crawl.join(seen_small=True)
+    fingerprints = _random_fingerprints(1_000_000)
+    assert await _find(member, fingerprints) == 0
+    # When it is looked at, then its buckets are intsets, each URL takes five bytes at most, and is known again
+    buckets = _buckets(crawl)
+    used = _bytes_used(crawl.redis, buckets) / len(fingerprints)
+    print(f"{used:.2f} bytes a URL in {len(buckets)} buckets")
+    assert _encodings(crawl.redis, buckets) == {b"intset"}
+    assert used <= 5.2
+    assert await _find(member, fingerprints[::100]) == 10_000
+
+
+async def test_of_the_small_form_each_of_44_bits_counts_and_no_other(crawl: Crawl) -> None:
+    # Given a crawl of the small form, so large that its buckets have been split
+    member = await crawl.join(seen_small=True)
+    await _find(member, _random_fingerprints(900_000))
+    seen = 0x5_5555_5555
+    assert await _find(member, [seen]) == 0
+    # When fingerprints come that differ from it in one bit, then they are new; with others in front they aren't
+    assert await _find(member, [seen ^ 1 << bit for bit in range(44)]) == 0
+    assert await _find(member, [seen + 10**14, -seen, seen - 10**14 * 3]) == 2
+
+
+async def test_a_crawl_keeps_its_form_until_it_starts_with_nothing_seen(crawl: Crawl) -> None:
+    # Given an exact crawl, and two fingerprints of which the small form would take one for the other
+    exact = await crawl.join()
+    alike = [link("page", fingerprint=2**60), link("other", fingerprint=2**60 + 10**14)]
+    await give(exact, alike[:1])
+    # When a worker joins that is set to the small form, then nothing changes; with a flush it does
+    small = await crawl.join(seen_small=True)
+    assert (await give(small, alike)).known == 1
+    await exact.leave()
+    await small.leave()
+    anew = await crawl.join(seen_small=True, flush=True)
+    assert (await give(anew, alike)).known == 1

@@ -11,7 +11,7 @@ from crawlers.frontier.exceptions import BadPayload
 from .asking import Host, describe
 from .crawl import Crawl, Leased, Letter, parse_element
 
-_HASH_BITS = 26  # as in seen.lua
+_HASH_BITS, SMALL_LEVEL, SMALL_BITS = 26, 12, 44  # as in seen.lua
 _MOST_PREVIEW = 500  # bytes of a URL that a refused request's dead letter shows
 
 
@@ -74,23 +74,26 @@ async def _was_seen(crawl: Crawl, fingerprints: Sequence[int]) -> bool:
     size, looked = await _buckets(crawl), None
     while size != looked:
         for fingerprint in fingerprints:
-            key = f"{crawl.base}:seen:{bucket_of(fingerprint, *size)}"
-            if await crawl.client.sismember(key, str(fingerprint)):
+            bucket, member = place_of(fingerprint, *size)
+            if await crawl.client.sismember(f"{crawl.base}:seen:{bucket}", str(member)):
                 return True
         size, looked = await _buckets(crawl), size
     return False
 
 
-async def _buckets(crawl: Crawl) -> tuple[int, int]:
+async def _buckets(crawl: Crawl) -> tuple[int, int, int]:
     meta = await crawl.meta()
-    return meta.get("seen_level", 0), meta.get("seen_split", 0)
+    return meta.get("seen_level", 0), meta.get("seen_split", 0), meta.get("seen_small", 0)
 
 
-def bucket_of(fingerprint: int, level: int, split: int) -> int:
-    """The bucket of the seen set that holds `fingerprint`, as `seen.lua` has it."""
-    hashed = int(str(fingerprint)[-10:]) % (1 << _HASH_BITS)
+def place_of(fingerprint: int, level: int, split: int, small: int) -> tuple[int, int]:
+    """The bucket of the seen set that holds `fingerprint`, and as what, as `seen.lua` has it."""
+    hashed, member = int(str(fingerprint)[-10:]) % (1 << _HASH_BITS), fingerprint
+    if small:
+        hashed = abs(int(str(fingerprint)[-14:])) % (1 << SMALL_BITS)
+        member = (hashed >> SMALL_LEVEL) - 2**31
     bucket = hashed % (1 << level)
-    return bucket if bucket >= split else hashed % (2 << level)
+    return (bucket if bucket >= split else hashed % (2 << level)), member
 
 
 async def _in_queue(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Place | None:

@@ -4,6 +4,7 @@
 -- input.dead                    {host, priority, attempts, payload, reason, id}, ...; an id in use is replaced
 -- input.seen                    fingerprints
 -- input.scrapy_redis            true: the fingerprints are scrapy-redis' own
+-- input.seen_small              true: they are of the small form, see seen.lua
 -- input.run                     of a crawl that is new here; 0: its first
 -- input.done, input.dropped     to be added to the counters
 --
@@ -12,6 +13,7 @@
 if meta.generation == 0 then
   meta.generation = 1
   meta.run = math.max(input.run, 1)
+  choose_seen(input.seen_small)
   redis.call('HSET', META, 'started_ms', digits(now_ms))
 end
 if input.scrapy_redis then redis.call('HSET', META, 'scrapy_redis', 1) end
