@@ -38,11 +38,13 @@ _MEMORY: Settings = {
     "SCHEDULER": "scrapy.core.scheduler.Scheduler",
     "DUPEFILTER_CLASS": "scrapy.dupefilters.RFPDupeFilter",
     "DOWNLOADER": "scrapy.core.downloader.Downloader",
+    "STATS_CLASS": "scrapy.statscollectors.MemoryStatsCollector",
 }
 _STOCK: Settings = {
     "SCHEDULER": "scrapy_redis.scheduler.Scheduler",
     "DUPEFILTER_CLASS": "scrapy_redis.dupefilter.RFPDupeFilter",
     "DOWNLOADER": "scrapy.core.downloader.Downloader",
+    "STATS_CLASS": "scrapy.statscollectors.MemoryStatsCollector",
     "SCHEDULER_PERSIST": True,
 }
 

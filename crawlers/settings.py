@@ -46,6 +46,9 @@ FRONTIER_REQUEST_CLASSES: list[str] = []
 # 19 of 20 links were. False: never, where a spider middleware of yours changes URLs or `dont_filter`; True:
 # always, though spider middlewares of yours see less; "auto": where Scrapy's and ours are the only ones.
 FRONTIER_DROP_EARLY = "auto"
+# A page is one task from lease to completion, where Scrapy has seven and a chain of generators. False: all of
+# Scrapy's own steps, for an extension that reaches into its engine or scraper.
+FRONTIER_LEAN = True
 
 # MongoDB: the items ----------------------------------------------------------------------------------
 
@@ -102,5 +105,7 @@ CONCURRENT_ITEMS = 4
 # Both are servers that execute code for whoever reaches their port.
 TELNETCONSOLE_ENABLED = False
 REMOTE_CONTROL_ENABLED = False
+# Scrapy's looks twice, at each count, for an argument that it has deprecated: 2 % of a page.
+STATS_CLASS = "crawlers.scheduler.StatsCollector"
 LOG_LEVEL = "INFO"
 FEED_EXPORT_ENCODING = "utf-8"

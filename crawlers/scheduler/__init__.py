@@ -12,6 +12,16 @@ from .robots import RobotsTxt
 from .scheduler import Scheduler
 from .sieve import LinkSieve
 from .start import StartOnce
+from .stats import StatsCollector
 from .turns import Turns
 
-__all__ = ["Downloader", "FrontierAddon", "LinkSieve", "RobotsTxt", "Scheduler", "StartOnce", "Turns"]
+__all__ = [
+    "Downloader",
+    "FrontierAddon",
+    "LinkSieve",
+    "RobotsTxt",
+    "Scheduler",
+    "StartOnce",
+    "StatsCollector",
+    "Turns",
+]
