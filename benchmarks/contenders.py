@@ -50,6 +50,7 @@ _STOCK: Settings = {
 
 OURS = Contender("this project", PROJECT, {})
 OURS_IN_BULK = Contender("this project, Links", PROJECT, {}, spider="bulk")
+OURS_FAST = Contender("this project, Links, fast profile", PROJECT, {"FAST_PROFILE": True}, spider="bulk")
 MEMORY = Contender("Scrapy, in memory", SCRAPY, _MEMORY)
 STOCK = Contender("stock scrapy-redis", SCRAPY, _STOCK)
 MEMORY_WITH_OUR_SETTINGS = Contender(MEMORY.name, PROJECT, _MEMORY)

@@ -18,7 +18,7 @@ USER_AGENT = os.environ.get("CRAWLER_USER_AGENT", "crawlers (set USER_AGENT to n
 SCHEDULER = "crawlers.scheduler.Scheduler"
 DOWNLOADER = "crawlers.scheduler.Downloader"
 # The middlewares that belong to these two, in place of Scrapy's own for robots.txt and AutoThrottle.
-ADDONS = {"crawlers.scheduler.FrontierAddon": 0}
+ADDONS = {"crawlers.scheduler.FrontierAddon": 0, "crawlers.fast.FastAddon": 100}
 
 # scrapy-redis' own settings. REDIS_HOST and REDIS_PORT count where no REDIS_URL is given; without any it
 # is localhost:6379.
@@ -95,6 +95,10 @@ FRONTIER_HOST_RESTS = 1
 FRONTIER_PROXIES = ""
 # True: delays and limits of a host hold for each proxy apart, which a URL keeps as long as that one is well.
 FRONTIER_POLITE_PER_PROXY = False
+
+# True: uvloop and aiohttp (requirements-fast.txt) in place of asyncio's loop and Twisted's client, and no
+# DOWNLOADER_STATS.
+FAST_PROFILE = False
 
 # Scrapy ----------------------------------------------------------------------------------------------
 
