@@ -39,12 +39,14 @@ _MEMORY: Settings = {
     "DUPEFILTER_CLASS": "scrapy.dupefilters.RFPDupeFilter",
     "DOWNLOADER": "scrapy.core.downloader.Downloader",
     "STATS_CLASS": "scrapy.statscollectors.MemoryStatsCollector",
+    "LOG_FORMATTER": "scrapy.logformatter.LogFormatter",
 }
 _STOCK: Settings = {
     "SCHEDULER": "scrapy_redis.scheduler.Scheduler",
     "DUPEFILTER_CLASS": "scrapy_redis.dupefilter.RFPDupeFilter",
     "DOWNLOADER": "scrapy.core.downloader.Downloader",
     "STATS_CLASS": "scrapy.statscollectors.MemoryStatsCollector",
+    "LOG_FORMATTER": "scrapy.logformatter.LogFormatter",
     "SCHEDULER_PERSIST": True,
 }
 

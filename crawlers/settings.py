@@ -111,5 +111,7 @@ TELNETCONSOLE_ENABLED = False
 REMOTE_CONTROL_ENABLED = False
 # Scrapy's looks twice, at each count, for an argument that it has deprecated: 2 % of a page.
 STATS_CLASS = "crawlers.scheduler.StatsCollector"
+# Scrapy's makes a record of each page and item before it finds that LOG_LEVEL has no use for it.
+LOG_FORMATTER = "crawlers.scheduler.LogFormatter"
 LOG_LEVEL = "INFO"
 FEED_EXPORT_ENCODING = "utf-8"

@@ -3,10 +3,11 @@
 `scheduler` only touches memory: an outbox and a buffer. `worker` carries both to the frontier and back,
 one exchange at a time. `requests` turns requests into plain data, `completion` knows when a page is
 done, `politeness` what hosts are owed; `turns` and `robots` keep to it, `manners` says what they saw.
-`sieve` keeps links that were seen from coming here as requests at all.
+`sieve` keeps links that were seen from coming here as requests at all; `lean` has Scrapy take fewer steps.
 """
 
 from .addon import FrontierAddon
+from .logs import LogFormatter
 from .politeness import Downloader
 from .robots import RobotsTxt
 from .scheduler import Scheduler
@@ -19,6 +20,7 @@ __all__ = [
     "Downloader",
     "FrontierAddon",
     "LinkSieve",
+    "LogFormatter",
     "RobotsTxt",
     "Scheduler",
     "StartOnce",

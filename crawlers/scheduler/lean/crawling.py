@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from scrapy import Request, signals
 from scrapy.core.engine import ExecutionEngine, logger
 from scrapy.http import Response
-from scrapy.logformatter import LogFormatter
 from scrapy.utils.log import logformatter_adapter
 from twisted.python.failure import Failure
 
@@ -20,16 +18,6 @@ if TYPE_CHECKING:
 
 _under_way: set[asyncio.Task[None]] = set()
 """The loop itself keeps tasks by weak references."""
-
-
-def is_logged(level: int) -> bool:
-    """Whether a handler takes what the engine logs at `level`. Scrapy's loggers themselves let all pass."""
-    at: logging.Logger | None = logger
-    while at is not None:
-        if any(handler.level <= level for handler in at.handlers):
-            return logger.isEnabledFor(level)
-        at = at.parent if at.propagate else None
-    return False
 
 
 class Engine(ExecutionEngine):
@@ -87,11 +75,9 @@ class Engine(ExecutionEngine):
         assert spider is not None
         if response.request is None:
             response.request = request
-        is_plain = type(self.logformatter).crawled is LogFormatter.crawled
-        if not is_plain or is_logged(logging.DEBUG):
-            entry = self.logformatter.crawled(response.request, response, spider)
-            if entry is not None:
-                logger.log(*logformatter_adapter(entry), extra={"spider": spider})
+        entry = self.logformatter.crawled(response.request, response, spider)
+        if entry is not None:
+            logger.log(*logformatter_adapter(entry), extra={"spider": spider})
         received = signals.response_received
         self.signals.send_catch_log(
             signal=received, response=response, request=response.request, spider=spider
