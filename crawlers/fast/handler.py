@@ -16,6 +16,7 @@ from scrapy.exceptions import (
     DownloadTimeoutError,
     UnsupportedURLSchemeError,
 )
+from scrapy.http import Headers
 from scrapy.utils.misc import build_from_crawler
 from yarl import URL
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.core.downloader.handlers._aiohttp import _ClientResponse
     from scrapy.http import Response
+
+# aiohttp's own 8,190 and 128 are less than what policies and cookies of large sites take, and than Twisted's.
+_MOST_HEADER_BYTES = 65_536
+_MOST_HEADERS = 1000
 
 # The first that fits, as in Scrapy's handler.
 _ERRORS: tuple[tuple[type[Exception], type[Exception]], ...] = (
@@ -70,9 +75,17 @@ class FastHandler(AiohttpDownloadHandler):
             timeout=timeout,
             ssl=self._ssl_context,
             allow_redirects=False,
+            max_line_size=_MOST_HEADER_BYTES,
+            max_field_size=_MOST_HEADER_BYTES,
+            max_headers=_MOST_HEADERS,
         ) as response:
             request.meta["download_latency"] = time.monotonic() - started_s
             return await self._read_response(_as_scrapys(response), request)
+
+    @staticmethod
+    def _extract_headers(response: _ClientResponse) -> Headers:
+        """The bytes that came: a value need not be UTF-8."""
+        return Headers(response.raw_headers)
 
     @cached_property
     def _scrapys(self) -> HTTP11DownloadHandler:

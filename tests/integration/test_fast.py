@@ -26,7 +26,8 @@ FAST = "The fast profile: uvloop and aiohttp"
 
 
 class _Echo(BaseHTTPRequestHandler):
-    """Tells what it was asked; below /gzip it does so in gzip, below /cookie it wants its cookie back."""
+    """Tells what it was asked; below /gzip it does so in gzip, below /cookie it wants its cookie
+    back, and /odd has many headers, long ones and such that aren't UTF-8."""
 
     protocol_version = "HTTP/1.1"
 
@@ -42,6 +43,10 @@ class _Echo(BaseHTTPRequestHandler):
             self.send_header("Content-Encoding", "gzip")
         if self.path.startswith("/cookie"):
             self.send_header("Set-Cookie", "seen=yes")
+        if self.path == "/odd":
+            for number in range(200):
+                self.send_header(f"X-{number}", "caf\u00e9")
+            self.send_header("X-Long", "x" * 12_000)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -125,6 +130,7 @@ def test_each_download_ends_as_it_does_by_default(
             {"url": f"{plain}/posted", "method": "POST", "body": "a=b", "headers": {"X-A": ["1", "2"]}},
             {"url": f"{plain}/empty", "method": "POST"},
             {"url": f"{plain}/gzip"},
+            {"url": f"{plain}/odd"},
             {"url": f"{plain}/cookie/1"},
             {"url": f"{plain}/cookie/2"},
             {"url": f"{secure}/secure"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from scrapy.core.downloader import Downloader
 from scrapy.core.downloader.middleware import DownloaderMiddlewareManager
 from scrapy.core.engine import ExecutionEngine
 from scrapy.core.scraper import Scraper as ScrapyScraper
@@ -38,8 +39,9 @@ def make_lean(crawler: Crawler) -> None:
         engine.downloader.middleware.__class__ = Middlewares
     if type(crawler.signals) is SignalManager:
         crawler.signals.__class__ = Signals
-    if type(engine) is ExecutionEngine and type(engine.scraper) is ScrapyScraper:
+    fetches = type(engine.downloader).fetch is Downloader.fetch
+    if fetches and type(engine) is ExecutionEngine and type(engine.scraper) is ScrapyScraper:
         engine.__class__ = Engine
         engine.scraper.__class__ = Scraper
     else:
-        logger.info("The engine or the scraper isn't Scrapy's own: pages go through all of its steps")
+        logger.info("Engine, scraper or Downloader.fetch isn't Scrapy's own: pages take all of its steps")

@@ -16,6 +16,9 @@ from scrapy.exceptions import StopDownload
 from scrapy.http import Response
 from twisted.python.failure import Failure
 
+# The clock's, and the connection's, of which one of Scrapy's handlers keeps nothing.
+PASSING = (b"Date", b"Connection")
+
 
 class Fetched(scrapy.Spider):
     """`-a told=FILE`: JSON, a list of the arguments of requests."""
@@ -64,7 +67,7 @@ class Fetched(scrapy.Spider):
             "class": type(response).__name__,
             "body": sha1(response.body).hexdigest(),
             "text": response.text if b"echo" in response.body[:100] else None,
-            "type": (response.headers.get("Content-Type") or b"").decode(),
+            "headers": sorted(repr(each) for each in response.headers.items() if each[0] not in PASSING),
             "address": str(response.ip_address),
             "protocol": response.protocol,
             "flags": response.flags,
