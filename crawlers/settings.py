@@ -47,7 +47,7 @@ FRONTIER_REQUEST_CLASSES: list[str] = []
 # always, though spider middlewares of yours see less; "auto": where Scrapy's and ours are the only ones.
 FRONTIER_DROP_EARLY = "auto"
 # A page is one task from lease to completion, where Scrapy has seven and a chain of generators: of the
-# instructions of a page with 20 Links a third less, with as many requests a fifth. False: all of Scrapy's own
+# instructions of a page with 20 Links a quarter less, with as many requests a fifth. False: all of Scrapy's own
 # steps, for an extension that reaches into its engine or scraper.
 FRONTIER_LEAN = True
 
