@@ -1,6 +1,6 @@
 """Scrapy's engine, downloader and scraper in fewer steps: what comes out of them is the same.
 
-For each page Scrapy starts seven tasks and more, wraps each call of a middleware into a coroutine and each
+For each page Scrapy starts eight tasks, wraps each call of a middleware into a coroutine and each
 output of a callback into a chain of async generators. Here a page is one task from lease to completion.
 """
 

@@ -148,7 +148,7 @@ class Scraper(ScrapyScraper):
         return await ensure_awaitable(iterate_spider_output(output))
 
     def _warn_of(self, callback: Callable[..., Any]) -> None:
-        """Scrapy reads and parses the source of a callback each time it is called."""
+        """Scrapy forgets a bound method with its request, and parses its source again for each page."""
         code = getattr(callback, "__code__", None)
         if code is None or code not in self._checked:
             self._checked.add(code)
