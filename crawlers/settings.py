@@ -46,9 +46,9 @@ FRONTIER_REQUEST_CLASSES: list[str] = []
 # 19 of 20 links were. False: never, where a spider middleware of yours changes URLs or `dont_filter`; True:
 # always, though spider middlewares of yours see less; "auto": where Scrapy's and ours are the only ones.
 FRONTIER_DROP_EARLY = "auto"
-# A page is one task from lease to completion, where Scrapy has eight and a chain of generators: a quarter less
-# of the instructions of a page with 20 Links, a fifth less with as many requests. False: all of Scrapy's own
-# steps, for an extension that reaches into its engine or scraper.
+# A page is one task from lease to completion, where Scrapy has eight and a chain of generators: a quarter of
+# the instructions of a page with 20 Links, a fifth with as many requests. False: all of Scrapy's own steps,
+# for an extension that reaches into its engine or scraper.
 FRONTIER_LEAN = True
 
 # MongoDB: the items ----------------------------------------------------------------------------------
