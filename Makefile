@@ -9,7 +9,7 @@ ARGS ?=
 TARGETS := crawl test chaos check gate servers clean help
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-REQUIREMENTS := requirements.txt requirements-dev.txt deploy/local/mongod.txt
+REQUIREMENTS := requirements.txt requirements-fast.txt requirements-dev.txt deploy/local/mongod.txt
 
 .PHONY: $(TARGETS)
 .DEFAULT_GOAL := help

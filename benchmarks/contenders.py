@@ -38,16 +38,21 @@ _MEMORY: Settings = {
     "SCHEDULER": "scrapy.core.scheduler.Scheduler",
     "DUPEFILTER_CLASS": "scrapy.dupefilters.RFPDupeFilter",
     "DOWNLOADER": "scrapy.core.downloader.Downloader",
+    "STATS_CLASS": "scrapy.statscollectors.MemoryStatsCollector",
+    "LOG_FORMATTER": "scrapy.logformatter.LogFormatter",
 }
 _STOCK: Settings = {
     "SCHEDULER": "scrapy_redis.scheduler.Scheduler",
     "DUPEFILTER_CLASS": "scrapy_redis.dupefilter.RFPDupeFilter",
     "DOWNLOADER": "scrapy.core.downloader.Downloader",
+    "STATS_CLASS": "scrapy.statscollectors.MemoryStatsCollector",
+    "LOG_FORMATTER": "scrapy.logformatter.LogFormatter",
     "SCHEDULER_PERSIST": True,
 }
 
 OURS = Contender("this project", PROJECT, {})
 OURS_IN_BULK = Contender("this project, Links", PROJECT, {}, spider="bulk")
+OURS_FAST = Contender("this project, Links, fast profile", PROJECT, {"FAST_PROFILE": True}, spider="bulk")
 MEMORY = Contender("Scrapy, in memory", SCRAPY, _MEMORY)
 STOCK = Contender("stock scrapy-redis", SCRAPY, _STOCK)
 MEMORY_WITH_OUR_SETTINGS = Contender(MEMORY.name, PROJECT, _MEMORY)

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from scrapy.spidermiddlewares.base import BaseSpiderMiddleware
 
 # Those that do something with a request to which a page led; none changes what it is known as.
-_AT_WORK = (MetaCopyDetectionMiddleware, DepthMiddleware, UrlLengthMiddleware, RefererMiddleware)
-_AT_REST = (StartSpiderMiddleware, StartOnce)
+AT_WORK = (MetaCopyDetectionMiddleware, DepthMiddleware, UrlLengthMiddleware, RefererMiddleware)
+AT_REST = (StartSpiderMiddleware, StartOnce)
 
 _NOT_LONG = 2000  # where there is no limit
 
@@ -44,7 +44,7 @@ class Onward:
         enabled = list(reversed(crawler.engine.scraper.spidermw.middlewares))
         behind = enabled[1 + [type(each) for each in enabled].index(before) :]
         self.strangers = [each for each in behind if _is_stranger(each)]
-        self._at_work: list[BaseSpiderMiddleware] = [each for each in behind if type(each) in _AT_WORK]
+        self._at_work: list[BaseSpiderMiddleware] = [each for each in behind if type(each) in AT_WORK]
         self._crawler = crawler
         self._offsite = crawler.get_downloader_middleware(OffsiteMiddleware)
         self._referrers = crawler.get_spider_middleware(RefererMiddleware)
@@ -88,7 +88,7 @@ class Onward:
 
 
 def _is_stranger(middleware: object) -> bool:
-    if type(middleware) in _AT_WORK or type(middleware) in _AT_REST:
+    if type(middleware) in AT_WORK or type(middleware) in AT_REST:
         return False
     return any(hasattr(middleware, f"process_spider_output{end}") for end in ("", "_async"))
 

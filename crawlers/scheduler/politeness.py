@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from scrapy import signals
 from scrapy.core.downloader import Downloader as ScrapyDownloader
 
 from crawlers.frontier import HostPolicy
@@ -11,7 +14,9 @@ from crawlers.frontier import HostPolicy
 if TYPE_CHECKING:
     from typing import Any
 
+    from scrapy import Request
     from scrapy.crawler import Crawler
+    from scrapy.http import Response
     from scrapy.settings import BaseSettings
 
 _UNLIMITED = 1_000_000
@@ -66,3 +71,27 @@ class Downloader(ScrapyDownloader):
         self.domain_concurrency = _UNLIMITED
         self.ip_concurrency = 0
         self.per_slot_settings = {}
+
+    async def _enqueue_request(self, request: Request) -> Response:
+        """Sends `request` now: where nothing has to wait there is no queue, and no task for what is in it."""
+        key = self.get_slot_key(request)
+        slot = self.slots.get(key) or self._get_slot(request)[1]
+        slot.lastseen = monotonic()
+        request.meta[self.DOWNLOAD_SLOT] = key
+        slot.active.add(request)
+        slot.transferring.add(request)
+        try:
+            self._say(signals.request_reached_downloader, request)
+            response = await self.handlers.download_request_async(request)
+            self._say(signals.response_downloaded, request, response=response)
+            return response
+        except Exception:
+            await asyncio.sleep(0)  # others first, where downloads fail at once
+            raise
+        finally:
+            slot.transferring.remove(request)
+            slot.active.remove(request)
+            self._say(signals.request_left_downloader, request)
+
+    def _say(self, signal: object, request: Request, **more: Any) -> None:
+        self.signals.send_catch_log(signal=signal, request=request, spider=self.crawler.spider, **more)

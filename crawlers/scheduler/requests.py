@@ -113,6 +113,7 @@ class RequestCodec:
         self._max_bytes = max_bytes
         self._host_keys = host_keys or HostKeys("host")
         self._callbacks = callback_names(spider)
+        self._methods: dict[str, Callable[..., Any]] = {}
         kinds = (FormRequest, JsonRequest, XmlRpcRequest, *map(load_object, classes))
         self._kinds: dict[str, type[Request]] = {kind.__name__: kind for kind in kinds}
 
@@ -224,7 +225,10 @@ class RequestCodec:
     def _method(self, name: str | None) -> Callable[..., Any] | None:
         if name is None:
             return None
+        if name in self._methods:
+            return self._methods[name]
         method = getattr(self._spider, name, None) if name in self._callbacks else None
         if method is None or inspect.isclass(method):
             raise BadPayload(f"the spider has no callback {name[:100]!r}")
+        self._methods[name] = method
         return method  # type: ignore[no-any-return]

@@ -24,6 +24,7 @@ from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config
+from .lean import make_lean
 from .requests import RequestCodec
 from .robots import RobotsTxt
 from .rotation import RotatingProxies
@@ -119,6 +120,8 @@ class Scheduler(BaseScheduler):
             await until_redis_answers(self._bind_proxies, config.patience_s)
             if sieve := self._crawler.get_spider_middleware(LinkSieve):
                 sieve.bind(self._codec, self._worker, self.enqueue_request)
+            if self._crawler.settings.getbool("FRONTIER_LEAN"):
+                make_lean(self._crawler)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
         except (BadSetting, FrontierError) as error:

@@ -14,7 +14,7 @@ from .onward import Onward
 from .straight import Straight, refused_link
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from scrapy.crawler import Crawler
     from scrapy.http import Response
@@ -71,8 +71,14 @@ class LinkSieve:
         self, response: Response, result: AsyncIterator[Any]
     ) -> AsyncIterator[Any]:
         """Scrapy's way to change what a callback yields."""
-        is_heard = self._drops and self._onward.is_drop_heard()
         async for output in result:
+            for each in self.sift((output,), response):
+                yield each
+
+    def sift(self, outputs: Iterable[Any], response: Response) -> Iterator[Any]:
+        """What is left of `outputs` of the callback of `response`."""
+        is_heard = self._drops and self._onward.is_drop_heard()
+        for output in outputs:
             for each in self._requests(output, response) if isinstance(output, Links) else (output,):
                 is_link = self._drops and isinstance(each, Request)
                 if not (is_link and self._is_dropped(each, is_heard=is_heard)):

@@ -70,8 +70,21 @@ def meta(client: redis.Redis, crawl: str) -> Counter[str]:
     return Counter({name.decode(): int(value) for name, value in fields.items()})
 
 
-@pytest.mark.parametrize(("way", "target", "done", "reasons"), WAYS, ids=[f"{w[0]}-{w[1]}" for w in WAYS])
+# With a spider middleware of the user's outputs pass Scrapy's chain of generators, without they don't.
+STEPS: dict[str, dict[str, object]] = {
+    "a middleware of the user's": {},
+    "fast": {"SPIDER_MIDDLEWARES": "{}", "FAST_PROFILE": True},
+}
+CASES = [(steps, *way) for steps in STEPS for way in WAYS if steps != "fast" or "smw-" not in way[1]]
+CASES += [("all of Scrapy's own", *way) for way in WAYS if way[0] in ("generator", "raises_amid", "drops")]
+STEPS["all of Scrapy's own"] = {"FRONTIER_LEAN": False}
+
+
+@pytest.mark.parametrize(
+    ("steps", "way", "target", "done", "reasons"), CASES, ids=[f"{c[1]}-{c[2]}-{c[0]}" for c in CASES]
+)
 def test_a_page_ends_done_or_dead_with_a_reason(
+    steps: str,
     way: str,
     target: str,
     done: int,
@@ -84,6 +97,7 @@ def test_a_page_ends_done_or_dead_with_a_reason(
     site = options["arguments"]["site"]
     url = target if "://" in target else f"{site}/{target}"
     options["arguments"] |= {"way": way, "target": url}
+    options["settings"] |= STEPS[steps]
 
     # When the spider runs
     ended = run_spider("paths", **options)

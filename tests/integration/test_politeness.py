@@ -75,11 +75,12 @@ def pages_of(visits: list[Visit]) -> set[str]:
     return {visit.path for visit in visits if visit.path.startswith("/graph/") and visit.status == 200}
 
 
+@pytest.mark.parametrize("fast", [False, True])
 def test_the_delay_of_a_host_holds_over_a_fleet_one_of_which_is_killed(
-    fleet: Fleet, site: PracticeSite
+    fast: bool, fleet: Fleet, site: PracticeSite
 ) -> None:
     # Given three workers and two hosts, each of which is owed 150 ms
-    fleet.start(3, *HOSTS, DOWNLOAD_DELAY=0.15, FRONTIER_LEASE_TTL_S=2)
+    fleet.start(3, *HOSTS, DOWNLOAD_DELAY=0.15, FRONTIER_LEASE_TTL_S=2, FAST_PROFILE=fast)
     wait_until(lambda: len(site.visits()) > PAGES // 2, 60)
     # When one of them is killed amid the crawl
     fleet.workers[0].kill()

@@ -22,6 +22,7 @@ ROOMS = (
     "mongo",
     "links",
     "scheduler",
+    "fast",
     "spiders",
     "pipelines",
     "migration",
