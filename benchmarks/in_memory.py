@@ -13,6 +13,7 @@ from scrapy.core.scheduler import BaseScheduler
 from scrapy.crawler import Crawler
 
 from crawlers.frontier import Found, Lease, Refused
+from crawlers.scheduler.lean import make_lean
 from crawlers.scheduler.requests import RequestCodec
 from crawlers.scheduler.sieve import LinkSieve
 
@@ -40,6 +41,7 @@ class MemoryScheduler(BaseScheduler):
         sieve = self._crawler.get_spider_middleware(LinkSieve)
         assert sieve is not None
         sieve.bind(self._codec, self, self.enqueue_request)  # type: ignore[arg-type]
+        make_lean(self._crawler)
 
     def has_pending_requests(self) -> bool:
         """Whether anything is queued."""

@@ -42,9 +42,9 @@ FRONTIER_PATIENCE_S = 15
 # Paths of request classes of your own that may be queued.
 FRONTIER_REQUEST_CLASSES: list[str] = []
 
-# What is kept of URLs that were seen. `exact`: 64 bits in 9 to 10 bytes a URL; of 100 million none is taken for
-# another. `small`: 44 bits in 5 bytes, and of 100 million some 280 are taken for one that was seen, and so never
-# crawled. A change holds from the next run on that starts with nothing seen.
+# What is kept of URLs that were seen. `exact`: 64 bits in 9 to 10 bytes a URL; of 100 million none is taken
+# for another. `small`: 44 bits in 5 bytes; of 100 million some 280 are taken for one that was seen, and so
+# never crawled. A change holds from the next run on that starts with nothing seen.
 FRONTIER_SEEN = "exact"
 
 # Links that a worker knows to have been seen end next to the spider, which halves the CPU of a page of which

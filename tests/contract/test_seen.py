@@ -125,7 +125,7 @@ async def test_the_small_form_takes_five_bytes_a_url(crawl: Crawl) -> None:
     member = await crawl.join(seen_small=True)
     fingerprints = _random_fingerprints(1_000_000)
     assert await _find(member, fingerprints) == 0
-    # When it is looked at, then its buckets are intsets, each URL takes five bytes at most, and is known again
+    # When it is looked at, then its buckets are intsets, each URL takes some five bytes, and is known again
     buckets = _buckets(crawl)
     used = _bytes_used(crawl.redis, buckets) / len(fingerprints)
     print(f"{used:.2f} bytes a URL in {len(buckets)} buckets")
@@ -140,7 +140,7 @@ async def test_of_the_small_form_each_of_44_bits_counts_and_no_other(crawl: Craw
     await _find(member, _random_fingerprints(900_000))
     seen = 0x5_5555_5555
     assert await _find(member, [seen]) == 0
-    # When fingerprints come that differ from it in one bit, then they are new; with others in front they aren't
+    # When others come, then those that differ in one of these bits are new, and those in front of them not
     assert await _find(member, [seen ^ 1 << bit for bit in range(44)]) == 0
     assert await _find(member, [seen + 10**14, -seen, seen - 10**14 * 3]) == 2
 

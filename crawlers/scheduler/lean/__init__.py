@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from scrapy import version_info
 from scrapy.core.downloader import Downloader
 from scrapy.core.downloader.middleware import DownloaderMiddlewareManager
 from scrapy.core.engine import ExecutionEngine
@@ -27,12 +28,19 @@ __all__ = ["make_lean"]
 
 logger = logging.getLogger(__name__)
 
+# What is replaced is no documented API: another version may take other steps.
+MADE_FOR = (2, 19)
+
 
 def make_lean(crawler: Crawler) -> None:
     """From now on `crawler` takes fewer steps. To be called when its scheduler is opened.
 
-    What isn't Scrapy's own class but somebody's subclass stays as it is.
+    What isn't Scrapy's own class but somebody's subclass stays as it is; so does all of another version of
+    Scrapy than the one that this was made for.
     """
+    if version_info[:2] != MADE_FOR:
+        logger.info("This Scrapy isn't %d.%d: pages take all of its steps", *MADE_FOR)
+        return
     engine = crawler.engine
     assert engine is not None
     if type(engine.downloader.middleware) is DownloaderMiddlewareManager:
