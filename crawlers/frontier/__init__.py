@@ -7,6 +7,7 @@ leases, in one atomic step each. `exchange.lua` holds the rules, `keys.lua` the 
 from .client import Frontier, Member
 from .codec import Link, decode, encode
 from .connection import Client, connect
+from .deep import Closed, Deep, Plan, Wanted
 from .exceptions import (
     BadConnection,
     BadCrawlName,
@@ -41,7 +42,9 @@ __all__ = [
     "Batch",
     "Claims",
     "Client",
+    "Closed",
     "Counts",
+    "Deep",
     "Failed",
     "Found",
     "Frontier",
@@ -53,10 +56,12 @@ __all__ = [
     "Member",
     "News",
     "NotPlainData",
+    "Plan",
     "Refused",
     "Reply",
     "Status",
     "Terms",
+    "Wanted",
     "WorkerStatus",
     "connect",
     "decode",

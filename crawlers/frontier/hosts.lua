@@ -6,19 +6,20 @@ local turn = 0   -- hosts served without a gap; keeps them in turn within one mi
 -- HOSTS holds "queued active only starting start_by_us" of each host that has something to do. `only`: the
 -- priority of all that is queued; '*': there may be several, of which <base>:priorities:<host> knows; '-':
 -- nothing is queued. Of a host with a gap `starting` is the lease that has its turn and of which it isn't known
--- yet when it went there, 0: none.
-local WORK = '^(-?%d+) (-?%d+) (%S+) ?(%d*) ?(%d*)'
-local IDLE = { queued = 0, active = 0, only = '-', starting = 0, start_by_us = 0 }
+-- yet when it went there, 0: none. A sixth field has the priorities of its deep queues, see deep.lua.
+local WORK = '^(-?%d+) (-?%d+) (%S+) ?(%d*) ?(%d*) ?(%S*)'
+local IDLE = { queued = 0, active = 0, only = '-', starting = 0, start_by_us = 0, deep = '' }
 for name, value in pairs(UNKNOWN) do IDLE[name] = value end
 IDLE = { __index = IDLE }
 
 local function add_host(name, work, manners)
   local host = setmetatable({ name = name }, IDLE)
   if work then
-    local queued, active, only, starting, start_by_us = string.match(work, WORK)
+    local queued, active, only, starting, start_by_us, deep = string.match(work, WORK)
     if queued then
       host.queued, host.active = number_of(queued), number_of(active)
       if only == '0' or only == '*' or whole(only) then host.only = only end
+      if deep ~= '' then host.deep = deep end
       if starting ~= '0' and start_by_us ~= '' then
         host.starting, host.start_by_us = number_of(starting), number_of(start_by_us)
       end
@@ -97,7 +98,7 @@ local function save_hosts()
     elseif host.worked then
       there[#there + 1] = name
       there[#there + 1] = string.format('%d %d %s %d %d', host.queued, host.active, host.only, host.starting,
-                                        host.start_by_us)
+                                        host.start_by_us) .. (host.deep ~= '' and ' ' .. host.deep or '')
     end
     if host.is_told then save_manners(host) end
     host.worked, host.is_told = false, false

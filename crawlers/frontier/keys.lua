@@ -23,6 +23,8 @@ local DEAD = tag .. ':dead'        -- stream  dead letters: host, priority, atte
 local PURGE = tag .. ':purge'      -- hash    generation given up -> seen buckets still to be freed
 --   {crawl}:manners:<host>           string  when it may be asked, see manners.lua; goes when that has passed
 --   {crawl}:robots:<origin>          string  its robots.txt, read and written by workers only
+--   {crawl}:mover                    string  the worker that moves chunks, see plan.lua
+--   {crawl}:returned                 zset    name in MongoDB -> ms since when it isn't needed
 -- Of one generation, which ends when its crawl is cleared:
 local base                         --         {crawl}:<generation>
 local HOSTS                        -- hash    host -> its work, see hosts.lua
@@ -33,7 +35,12 @@ local SUSPECTS                     -- set     payloads of requests that one more
 --   <base>:pages                     hash    host -> links taken, where host_pages limits them
 --   <base>:priorities:<host>         zset    priority -> its negative, of the lists that exist, where a host has
 --                                            had requests of more than one
---   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first
+--   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first; of a deep queue its front
+--   <base>:tail:<host>:<prio>        list    the same, what was pushed to a deep queue last; see deep.lua
+--   <base>:deep:<host>:<prio>        list    ids of its chunks, which lie between, the first to come first
+--   <base>:chunk:<id>                list    as a queue, unless it is in MongoDB
+--   <base>:chunks                    hash    id -> "state name length priority host"
+--   <base>:here, <base>:wanted       zsets   ids of chunks that may be moved out, and of those to be brought back
 --   <base>:seen:<bucket>             set     fingerprints as integers
 --   <base>:worker:<worker>           hash    sequence, first and last lease of its last reply, done
 --   <base>:leases:<worker>           hash    lease -> "priority host leased_ms attempts payload"

@@ -34,6 +34,11 @@ def dead(crawl: str) -> str:
     return f"{{{crawl}}}:dead"
 
 
+def returned(crawl: str) -> str:
+    """The sorted set of names in MongoDB that nobody needs any more, and since when, in ms."""
+    return f"{{{crawl}}}:returned"
+
+
 def robots(crawl: str, origin: str) -> str:
     """The robots.txt of `origin`, such as ``https://example.com:8443``."""
     return f"{{{crawl}}}:robots:{origin}"

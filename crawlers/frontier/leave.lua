@@ -9,7 +9,7 @@ remove_worker(input.worker)
 save_hosts()
 save_counters()
 if redis.call('ZCARD', WORKERS) > 0 or meta.finished == 0 then return 0 end
-redis.call('DEL', POLICY)
+redis.call('DEL', POLICY, tag .. ':mover')
 if not input.persist then retire_generation() end
 save_counters()
 return 1

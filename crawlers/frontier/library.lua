@@ -1,10 +1,11 @@
--- Queues, leases, workers and generations of one crawl, shared by every script; put behind hosts.lua.
+-- Queues, leases, workers and generations of one crawl, shared by every script; put behind deep.lua.
 
 -- Queues --------------------------------------------------------------------------------------------
 
 local function push(host, priority, elements, to_front)
   local verb, length = to_front and 'LPUSH' or 'RPUSH', 0
-  local key = base .. ':requests:' .. host.name .. ':' .. priority
+  local list = not to_front and is_deep(host, priority) and ':tail:' or ':requests:'
+  local key = base .. list .. host.name .. ':' .. priority
   in_slices(elements, function(...) length = first_use('list', verb, key, ...) end)
   if host.only == '-' then
     host.only = priority
@@ -14,16 +15,21 @@ local function push(host, priority, elements, to_front)
     if length == #elements then first_use('zset', 'ZADD', priorities, -priority, priority) end
     host.only = '*'
   end
+  if length >= terms.chunk and terms.chunk > 0 and not to_front then grown(host, priority, length) end
   host.queued = host.queued + #elements
   count('queued', #elements)
 end
 
--- Of a queue that has lost requests: if it is empty now, its host knows it no more.
+-- Of a queue that has lost requests: if it is empty now, its host knows it no more. Returns where what comes
+-- next of it is: AHEAD, AWAY or EMPTY, see deep.lua; EMPTY says nothing of a queue that isn't deep.
 local function follow(host, priority)
-  if host.only == '*' and redis.call('EXISTS', base .. ':requests:' .. host.name .. ':' .. priority) == 0 then
+  local next = is_deep(host, priority) and advance(host, priority) or EMPTY
+  if next == EMPTY and host.only == '*'
+     and redis.call('EXISTS', base .. ':requests:' .. host.name .. ':' .. priority) == 0 then
     first_use('zset', 'ZREM', base .. ':priorities:' .. host.name, priority)
   end
   if host.queued == 0 then host.only = '-' end
+  return next
 end
 
 -- Takes up to `room` requests, the highest priority first, then the oldest: {priority, element}, ...
@@ -43,8 +49,10 @@ local function pop(host, room, of_one_priority)
       end
     end
     host.queued = host.queued - (#taken - before)
-    follow(host, priority)
-    if (of_one_priority and #taken > 0) or (host.only == priority and #elements == 0) then break end
+    local next = follow(host, priority)
+    if next == AWAY and #taken == 0 then put_off(host) end
+    if next == AWAY or (of_one_priority and #taken > 0) then break end
+    if next == EMPTY and host.only == priority and #elements == 0 then break end
   end
   count('queued', -#taken)
   return taken
@@ -209,7 +217,7 @@ end
 local function retire_generation()
   local generation = math.max(meta.generation, 1)
   redis.call('HSET', PURGE, generation, 2 ^ meta.seen_level + meta.seen_split)
-  for name, value in pairs({ generation = generation + 1, seen_level = 0, seen_split = 0, seen = 0 }) do
+  for name, value in pairs({ generation = generation + 1, seen_level = 0, seen_split = 0, seen = 0, out = 0 }) do
     meta[name] = value
   end
   redis.call('HDEL', META, 'scrapy_redis')
@@ -233,11 +241,13 @@ local function purge(most)
     local found = redis.call('ZRANGE', priorities, 0, -1)
     found[#found + 1] = string.match(redis.call('HGET', old .. ':hosts', names[i]) or '', '^%S+ %S+ (%S+)')
     for _, priority in ipairs(found) do
-      redis.call('UNLINK', old .. ':requests:' .. names[i] .. ':' .. priority)
+      for _, kind in ipairs({ ':requests:', ':deep:', ':tail:' }) do
+        redis.call('UNLINK', old .. kind .. names[i] .. ':' .. priority)
+      end
     end
     redis.call('UNLINK', priorities)
   end
-  if buckets > most or #names > 0 then
+  if purge_chunks(old, most) or buckets > most or #names > 0 then
     redis.call('HSET', PURGE, generation, math.max(buckets - most, 0))
   else
     redis.call('HDEL', PURGE, generation)

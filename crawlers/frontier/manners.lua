@@ -10,7 +10,7 @@ local REMEMBERED_US = 3600 * 1000000 -- of a host with nothing to wait for: its 
 -- What the last worker to join was set to, by the names of model.py. What is missing or no number is 0.
 local TERMS = { 'delay_ms', 'limit', 'jitter', 'robots', 'start_ms', 'back_off_ms', 'back_off_max_ms',
                 'strikes', 'rest_ms', 'rests', 'throttle', 'throttle_start_ms', 'throttle_max_ms', 'host_pages',
-                'strict' }
+                'strict', 'chunk' }
 
 local function read_terms()
   local packed = redis.call('HGET', POLICY, '*')

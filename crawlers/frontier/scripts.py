@@ -19,7 +19,7 @@ def _source(name: str) -> str:
     return files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
-SHARED = ("keys", "counters", "manners", "hosts", "library", "seen")
+SHARED = ("keys", "counters", "manners", "hosts", "deep", "library", "seen")
 """What each script is put behind, in this order."""
 
 
@@ -80,3 +80,7 @@ LEAVE = Script("leave")
 PURGE = Script("purge")
 CLAIM = Script("claim", behind=())
 VISIT = Script("visit")
+PLAN = Script("plan")
+SPILL = Script("spill")
+FETCH = Script("fetch")
+CUT = Script("cut")
