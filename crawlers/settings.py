@@ -37,6 +37,12 @@ FRONTIER_MAX_ATTEMPTS = 3
 FRONTIER_PREFETCH = 0
 # A request that takes more bytes in the queue is set aside. Bodies of POST requests count.
 FRONTIER_MAX_REQUEST_BYTES = 512 * 1024
+# Requests of a crawl that stay in Redis: a million take some 92 MB. The others wait in MongoDB until it is
+# their turn. 0: all stay. It needs MONGO_URI and MONGO_DATABASE, the same for all workers.
+FRONTIER_QUEUED_IN_REDIS = 1_000_000
+# So many requests of one host and priority move at a time, and as many stay ahead of them: some 92 KB. More
+# make longer steps, and hosts that keep more in Redis.
+FRONTIER_QUEUE_CHUNK = 1000
 # Seconds to wait for Redis at start and at the end, before giving up. In between there is no limit.
 FRONTIER_PATIENCE_S = 15
 # Paths of request classes of your own that may be queued.

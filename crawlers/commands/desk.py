@@ -19,9 +19,11 @@ from scrapy.settings import Settings
 from scrapy.spiderloader import get_spider_loader
 from scrapy.utils.misc import build_from_crawler, load_object
 
+from crawlers.deep import ChunkStore
 from crawlers.frontier import Client
 from crawlers.frontier.operations import Crawl, first_line
 from crawlers.migration import ScrapyRedisFingerprinter
+from crawlers.mongo import MongoConfig
 
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
@@ -36,6 +38,7 @@ class Desk:
     """The crawl that was asked for, and the options; `settings` are those of `--spider` where it is given."""
 
     crawl: Crawl
+    store: ChunkStore
     settings: Settings
     opts: argparse.Namespace
     spider: type[Spider]
@@ -50,7 +53,8 @@ class Desk:
         name = opts.crawl or (opts.from_scrapy_redis if imports else None)
         if imports and name is None:
             name = first_line(Path(opts.argument)).name
-        return cls(await Crawl.open(client, name, new=imports), settings, opts, spider)
+        store = ChunkStore(MongoConfig.of(settings))
+        return cls(await Crawl.open(client, name, new=imports, store=store), store, settings, opts, spider)
 
     async def fingerprinter(self) -> RequestFingerprinterProtocol:
         """The one with which the crawl's workers tell requests apart."""

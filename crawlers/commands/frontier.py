@@ -6,11 +6,15 @@ import argparse
 import asyncio
 import os
 import sys
+from contextlib import aclosing
 
+from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 from scrapy.commands import ScrapyCommand
 
 from crawlers.frontier import FrontierError, connect
+from crawlers.mongo import BadMongoSetting
+from crawlers.mongo.errors import first_words
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 from crawlers.scheduler.config import BadSetting
 
@@ -67,7 +71,7 @@ class Command(ScrapyCommand):
         try:
             _check(args, opts)
             self.exitcode = asyncio.run(self._run(opts))
-        except (Failed, FrontierError, BadSetting, RedisUnreachable) as error:
+        except (Failed, FrontierError, BadSetting, BadMongoSetting, RedisUnreachable) as error:
             print(f"scrapy frontier: {error}", file=sys.stderr)
             self.exitcode = 2
         except KeyboardInterrupt:
@@ -83,7 +87,11 @@ class Command(ScrapyCommand):
         verb = VERBS[opts.verb]
         try:
             desk = await until_redis_answers(lambda: Desk.open(client, settings, opts), patience_s=0)
-            return await verb.run(desk)
+            async with aclosing(desk.store):
+                return await verb.run(desk)
+        except PyMongoError as error:
+            text = f"MongoDB, where a part of the queues is, failed: {first_words(error)}"
+            raise Failed(f"{text}. See MONGO_URI") from None
         except RedisError as error:
             raise Failed(f"Redis failed, and what was asked for may be done in part: {error}") from None
         finally:

@@ -58,8 +58,9 @@ def _is_race(failure: Mapping[str, Any]) -> bool:
 class Trouble:
     """Says once that writing fails and why, and once that it works again."""
 
-    def __init__(self, collection: str) -> None:
+    def __init__(self, collection: str, meanwhile: str = "Documents wait until they are stored") -> None:
         self._collection = collection
+        self._meanwhile = meanwhile
         self._advice: str | None = None
         self._since_s = 0.0
 
@@ -71,10 +72,11 @@ class Trouble:
         if self._advice != advice:
             self._advice = advice
             logger.warning(
-                "MongoDB takes no writes to %s (%s). %s. Documents wait until they are stored.",
+                "MongoDB takes no writes to %s (%s). %s. %s.",
                 self._collection,
                 first_words(error),
                 advice,
+                self._meanwhile,
             )
 
     def ended(self) -> None:

@@ -36,7 +36,7 @@ class Config:
     these may wait. `max_bytes` of one queued request. `wait_s`: how long to stay with nothing to do; None
     for ever, 0 not at all. `start_urls`: the keys that feed it. `patience_s`: how long to wait for
     Redis before giving up, at start and at the end; in between a worker waits for ever. `host_keys`: what
-    shares a delay.
+    shares a delay. `queued_in_redis`: requests of the crawl that stay there, 0 for all.
     """
 
     crawl: str
@@ -51,6 +51,7 @@ class Config:
     patience_s: float
     request_classes: tuple[str, ...]
     host_keys: HostKeys
+    queued_in_redis: int
 
     @classmethod
     def of(cls, spider: Spider) -> Config:
@@ -73,6 +74,7 @@ class Config:
             patience_s=at_least(settings.getfloat, "FRONTIER_PATIENCE_S", 0),
             request_classes=tuple(settings.getlist("FRONTIER_REQUEST_CLASSES")),
             host_keys=HostKeys(one_of(settings, "FRONTIER_HOST_KEY", KINDS)),
+            queued_in_redis=at_least(settings.getint, "FRONTIER_QUEUED_IN_REDIS", 0),
         )
 
 
@@ -102,6 +104,7 @@ def _terms(crawler: Crawler) -> Terms:
         robots=settings.getbool("ROBOTSTXT_OBEY") and obeys,
         strict=one_of(settings, "FRONTIER_ORDER", ("hosts", "priority")) == "priority",
         seen_small=one_of(settings, "FRONTIER_SEEN", ("exact", "small")) == "small",
+        chunk=_chunk(settings),
         host_pages=at_least(settings.getint, "FRONTIER_HOST_PAGES", 0),
         back_off_ms=_ms(settings, "FRONTIER_BACK_OFF_S"),
         back_off_max_ms=_ms(settings, "FRONTIER_BACK_OFF_MAX_S"),
@@ -110,6 +113,12 @@ def _terms(crawler: Crawler) -> Terms:
         rests=at_least(settings.getint, "FRONTIER_HOST_RESTS", 0),
         **_throttle(settings),
     )
+
+
+def _chunk(settings: BaseSettings) -> int:
+    """A queue that has been moved in part comes back whatever this says."""
+    length = at_least(settings.getint, "FRONTIER_QUEUE_CHUNK", 10)
+    return length if settings.getint("FRONTIER_QUEUED_IN_REDIS") else 0
 
 
 def one_of(settings: BaseSettings, name: str, words: tuple[str, ...]) -> str:

@@ -11,8 +11,10 @@ from scrapy import signals
 from scrapy.core.scheduler import BaseScheduler
 from scrapy.utils.defer import deferred_from_coro
 
+from crawlers.deep import ChunkStore, Memory, Mover
 from crawlers.frontier import (
     BadPayload,
+    Deep,
     Frontier,
     FrontierError,
     NotPlainData,
@@ -20,6 +22,7 @@ from crawlers.frontier import (
     connect,
 )
 from crawlers.intake import Intake
+from crawlers.mongo import BadMongoSetting, MongoConfig
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 from .completion import GIVEN_BACK, Completion, UnknownScrapy
@@ -116,6 +119,7 @@ class Scheduler(BaseScheduler):
             self._frontier = Frontier(self._client, config.crawl)
             self._codec = self._codec_for(spider, config)
             self._worker = self._worker_for(self._frontier, config)
+            self._store = ChunkStore(MongoConfig.of(self._crawler.settings))
             self._bind_politeness()
             await until_redis_answers(self._bind_proxies, config.patience_s)
             if sieve := self._crawler.get_spider_middleware(LinkSieve):
@@ -124,7 +128,7 @@ class Scheduler(BaseScheduler):
                 make_lean(self._crawler)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
-        except (BadSetting, FrontierError) as error:
+        except (BadSetting, BadMongoSetting, FrontierError) as error:
             self._give_up(str(error))
         except RedisUnreachable as error:
             self._give_up(f"{error}. Gave up after {config.patience_s:g} s")
@@ -191,6 +195,19 @@ class Scheduler(BaseScheduler):
         )
         self._worker.intake = intake
         self._start(intake.run())
+        self._start(self._mover().run())
+
+    def _mover(self) -> Mover:
+        config, crawl = self._config, self._config.crawl
+        return Mover(
+            Deep(self._client, crawl, config.worker),
+            self._store,
+            Memory(self._client, crawl),
+            crawl,
+            limit=config.queued_in_redis,
+            chunk=config.terms.chunk,
+            hold_back=self._worker.hold_back,
+        )
 
     def _start(self, loop: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(loop)
@@ -207,8 +224,8 @@ class Scheduler(BaseScheduler):
     async def _close(self) -> None:
         if not self._tasks:  # it could not even be opened
             return
-        run, *intake = self._tasks
-        for task in intake:
+        run, *others = self._tasks
+        for task in others:
             task.cancel()
         self._worker.stop()
         await asyncio.wait(self._tasks, timeout=self._config.patience_s)
@@ -223,3 +240,4 @@ class Scheduler(BaseScheduler):
             logger.error("%s. Others take over what this worker held in %g s", error, ttl_s)
         finally:
             await self._client.aclose()
+            await self._store.aclose()

@@ -52,8 +52,7 @@ class Worker:
         stats: StatsCollector,
         on_change: Callable[[], None],
     ) -> None:
-        self.finished = False
-        self.takes_start_urls = False
+        self.finished = self.takes_start_urls = False
         self.intake: Intake | None = None
         self._frontier = frontier
         self._config = config
@@ -70,13 +69,11 @@ class Worker:
         self._clock = asyncio.get_running_loop().time
         self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
         self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock)
-        self._sent_at = self._ask_at = 0.0
-        self._busy_at = self._clock()
+        self._sent_at, self._ask_at, self._busy_at = 0.0, 0.0, self._clock()
         self.poll_s = _FLEET_POLL_S
         self._linger_s = _LINGER_S
-        self._stopping = False
+        self._stopping = self._deaf = self._held_back = False
         self._run = 0
-        self._deaf = False
 
     # What Scrapy's side calls: memory only -------------------------------------------------------------
 
@@ -116,6 +113,11 @@ class Worker:
         """Returns when all that was put or refused until now is in the frontier."""
         await self._outbox.flushed()
 
+    def hold_back(self, full: bool) -> None:
+        """Takes no more leases and start URLs, for Redis is nearly full; or does again."""
+        self._held_back, self._ask_at = full, 0.0
+        self._wake.set()
+
     # The loop ------------------------------------------------------------------------------------------
 
     async def join(self) -> int:
@@ -139,8 +141,7 @@ class Worker:
     async def run(self) -> None:
         """Exchanges whenever there is a reason to, until :meth:`close`."""
         while not self._stopping:
-            delay_s = self._next_exchange_in()
-            if delay_s > 0:
+            if (delay_s := self._next_exchange_in()) > 0:
                 timer = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
                 await self._wake.wait()
                 timer.cancel()
@@ -162,12 +163,11 @@ class Worker:
         self._sweep()
         while self._has_news():
             await self._exchange(want=0)
-        last = await until_redis_answers(self._member.leave, self._config.patience_s)
-        if last:
+        if await until_redis_answers(self._member.leave, self._config.patience_s):
             await until_redis_answers(self._frontier.purge, self._config.patience_s)
 
     def _room(self) -> int:
-        if self._deaf:
+        if self._deaf or self._held_back:
             return 0
         return self._config.capacity - len(self._buffer) - len(self._completion)
 
@@ -242,7 +242,7 @@ class Worker:
     def _apply(self, batch: Batch, reply: Reply) -> None:
         now = self._clock()
         self._counts = reply.counts
-        self.takes_start_urls = not (reply.sealed or self._deaf)
+        self.takes_start_urls = not (reply.sealed or self._deaf or self._held_back)
         self.poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
         self._linger_s = max(_LINGER_S, _FLEET_LINGER_S * reply.workers)
         self._ask_at = now if len(reply.leases) >= batch.want else now + self._pause_s(reply)

@@ -196,7 +196,8 @@ async def test_drop_takes_only_what_it_has_looked_at_while_workers_lease_and_fin
     elements = [b"0 " + found.payload for found in pages(5)]
     await want(member, 3)
     # When the step arrives that was meant for the first five
-    step = {"host": HOST, "priority": 0, "drop": elements[:4], "keep": elements[4:], "reason": "why"}
+    queue = {"list": "requests", "host": HOST, "priority": 0}
+    step = {**queue, "drop": elements[:4], "keep": elements[4:], "reason": "why"}
     # Then only what is still there is dropped, and nothing that was not looked at
     assert await operator.run(changing._DROP, step) == [2, 1]
     assert urls(letter.payload for letter in crawl.letters()) == ["3"]

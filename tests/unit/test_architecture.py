@@ -20,6 +20,7 @@ ROOMS = (
     "intake",
     "items",
     "mongo",
+    "deep",
     "links",
     "scheduler",
     "fast",

@@ -69,6 +69,7 @@ async def overview(crawl: Crawl) -> dict[str, Any]:
         "state": _state(meta, bool(status.workers)),
         "run": status.run,
         **{name: getattr(status, name) for name in counted},
+        "in_mongodb": meta.get("out", 0),
         "seen": meta.get("seen", 0),
         "over_budget": meta.get("over_budget", 0),
         "workers": len(status.workers),

@@ -9,12 +9,16 @@ from typing import Any, cast
 from crawlers.frontier import keys
 from crawlers.frontier.client import Frontier
 from crawlers.frontier.codec import decode
+from crawlers.frontier.deep import Deep, Wanted
 from crawlers.frontier.exceptions import BadPayload
 from crawlers.frontier.scripts import Script
 
 from .crawl import MOST, Crawl, Letter, is_at, match, parse_element, step_after, url_of
+from .queues import Chunk, chunks_of, elements, elements_of
 
-_SEAL, _CLEAR, _DROP, _RETRY = (Script(f"operations/{name}") for name in ("seal", "clear", "drop", "retry"))
+_SEAL, _CLEAR, _DROP, _DROP_OF_CHUNK, _RETRY = (
+    Script(f"operations/{name}") for name in ("seal", "clear", "drop", "drop_of_chunk", "retry")
+)
 _FIRST, _MOST_PASSED = 50, 400  # elements of a queue looked at in one step
 _MOST_WORKERS = 20  # fenced in one step, each with some 64 leases
 _MOST_LETTERS = 100  # retried in one step
@@ -54,18 +58,44 @@ async def matching(crawl: Crawl, pattern: re.Pattern[str]) -> int:
     """How many queued requests have a URL in which `pattern` is found."""
     number = 0
     async for host, priority in _queues(crawl):
-        async for _, some in crawl.elements(host, priority):
+        async for _, some in elements(crawl, host, priority):
             number += sum(_is_hit(element, pattern) for element in some)
     return number
 
 
 async def drop(crawl: Crawl, pattern: re.Pattern[str]) -> int:
-    """Puts the queued requests in whose URL `pattern` is found among the dead letters; returns how many."""
+    """Puts the queued requests in whose URL `pattern` is found among the dead letters; returns how many.
+
+    From the end of each queue to its head, for that is the way that requests go. A chunk of which some are
+    dropped is in Redis afterwards.
+    """
     dropped = 0
     async for host, priority in _queues(crawl):
         if await _has_hit(crawl, host, priority, pattern):
-            dropped += await _drop_from(crawl, host, priority, pattern)
+            dropped += await _drop_from(crawl, "tail", host, priority, pattern)
+            for chunk in reversed(await chunks_of(crawl, host, priority)):
+                dropped += await _drop_of_chunk(crawl, chunk, host, pattern)
+            dropped += await _drop_from(crawl, "requests", host, priority, pattern)
     return dropped
+
+
+async def _drop_of_chunk(crawl: Crawl, chunk: Chunk, host: str, pattern: re.Pattern[str]) -> int:
+    held = [element async for some in elements_of(crawl, chunk) for element in some]
+    hits = [place for place, element in enumerate(held, 1) if _is_hit(element, pattern)]
+    if not hits:
+        return 0
+    if chunk.state == "out":
+        await _bring_back(crawl, chunk, host, held)
+    values = {"id": chunk.id, "places": hits, "reason": f"dropped by operator: {pattern.pattern}"}
+    return int(await crawl.run(_DROP_OF_CHUNK, values))
+
+
+async def _bring_back(crawl: Crawl, chunk: Chunk, host: str, held: list[bytes]) -> None:
+    deep = Deep(crawl.client, crawl.name, "operator")
+    wanted, there = Wanted(chunk.id, chunk.name, chunk.length, 0, host), 0
+    while there < chunk.length:
+        step = step_after(held[there : there + _FIRST])
+        there = await deep.fetched(wanted, there, held[there : there + step])
 
 
 async def _queues(crawl: Crawl) -> AsyncIterator[tuple[str, int]]:
@@ -80,21 +110,22 @@ def _is_hit(element: bytes, pattern: re.Pattern[str]) -> bool:
 
 
 async def _has_hit(crawl: Crawl, host: str, priority: int, pattern: re.Pattern[str]) -> bool:
-    async for _, some in crawl.elements(host, priority):
+    async for _, some in elements(crawl, host, priority):
         if any(_is_hit(element, pattern) for element in some):
             return True
     return False
 
 
-async def _drop_from(crawl: Crawl, host: str, priority: int, pattern: re.Pattern[str]) -> int:
-    """Goes through a whole queue once. What workers lease meanwhile is gone from its head."""
-    key = f"{crawl.base}:requests:{host}:{priority}"
+async def _drop_from(crawl: Crawl, kind: str, host: str, priority: int, pattern: re.Pattern[str]) -> int:
+    """Goes through a whole list once. What workers lease meanwhile is gone from its head."""
+    key = f"{crawl.base}:{kind}:{host}:{priority}"
     left, dropped, number = await crawl.client.llen(key), 0, _FIRST
     while left > 0 and (some := await cast(Any, crawl.client.lrange(key, 0, min(number, left) - 1))):
         hits = [_is_hit(element, pattern) for element in some]
         passed, buried = await crawl.run(
             _DROP,
             {
+                "list": kind,
                 "host": host,
                 "priority": priority,
                 "drop": [element for element, hit in zip(some, hits, strict=True) if hit],

@@ -17,7 +17,8 @@ _MOST_TRIES = 3
 @dataclass(slots=True)
 class Report:
     """What `check` found, in sentences, and what it repaired. `moved`: the crawl went on while it was
-    counted, so that what was found may be no more than that. `hosts`, `requests`: how much was counted.
+    counted, so that what was found may be no more than that. `hosts`, `requests`: how much was counted,
+    `out` of these in MongoDB, where nobody looked.
     """
 
     findings: list[str]
@@ -25,13 +26,14 @@ class Report:
     moved: bool = False
     hosts: int = 0
     requests: int = 0
+    out: int = 0
 
 
 async def check(crawl: Crawl, *, repair: bool = False) -> Report:
     """Counts `crawl` anew; with `repair` puts right what is wrong, unless the crawl moves."""
     counted = await _still(crawl)
     report = Report(findings(crawl, counted), moved=counted.moved)
-    report.hosts, report.requests = len(counted.queued), counted.queued_in_all
+    report.hosts, report.requests, report.out = len(counted.queued), counted.queued_in_all, counted.out
     if repair and report.findings and not counted.moved:
         report.repairs = await _repair(crawl, counted)
         after = await _still(crawl)
@@ -76,6 +78,7 @@ def _wrong_counters(counted: Tally) -> list[str]:
 def _counts(counted: Tally) -> dict[str, int]:
     return {
         "queued": counted.queued_in_all,
+        "out": counted.out,
         "leased": counted.leased,
         "dead": counted.dead,
         "seen": counted.seen,
@@ -98,6 +101,8 @@ def _wrong_host(counted: Tally, host: str) -> list[str]:
     wrong = []
     if queued != sum(lengths.values()):
         wrong.append(f"counts {queued:,} queued, its queues hold {sum(lengths.values()):,}")
+    if torn := counted.torn[host]:
+        wrong.append(f"has {torn:,} chunks that don't hold what they should")
     if active != held:
         wrong.append(f"counts {active:,} active, workers hold {held:,}")
     if counted.known.get(host, set()) != set(lengths):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 from crawlers.frontier import keys
 
 from .crawl import MOST, Crawl, parse_lease
+from .queues import parse_chunk
 from .records import parse_work
 
 _MOST_INTSET = 512  # members; Redis' own limit, set-max-intset-entries
@@ -22,6 +23,12 @@ _TYPES = {
     "hosts": "hash",
     "priorities": "zset",
     "requests": "list",
+    "tail": "list",
+    "deep": "list",
+    "chunk": "list",
+    "chunks": "hash",
+    "here": "zset",
+    "wanted": "zset",
     "seen": "set",
     "worker": "hash",
     "leases": "hash",
@@ -32,7 +39,8 @@ _TYPES = {
 class Tally:
     """What the keys of a crawl hold. `queued` and `known` are by host, then priority: the lengths of the
     queues, and the priorities that the host knows. `hosts`: the figures of each host, queued and active.
-    `ready`: hosts that wait for their turn. `unreadable`: leases that can't be read, by worker.
+    `out`: requests that are in MongoDB, where nobody looked. `torn`: chunks of a host that don't hold what
+    they should. `ready`: hosts that wait for their turn. `unreadable`: leases that can't be read, by worker.
     """
 
     meta: dict[str, int]
@@ -44,6 +52,8 @@ class Tally:
     alive: set[str] = field(default_factory=set)
     holders: set[str] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
+    out: int = 0
+    torn: Counter[str] = field(default_factory=Counter)
     leased: int = 0
     dead: int = 0
     seen: int = 0
@@ -62,7 +72,9 @@ async def tally(crawl: Crawl) -> Tally:
     counted = Tally(await crawl.meta())
     names = {name async for name in crawl.names()}
     sorted_names = await _by_kind(crawl, sorted(names), counted)
-    await _count_queues(crawl, counted, sorted_names["requests"])
+    for kind in ("requests", "tail"):
+        await _count_queues(crawl, counted, kind, sorted_names[kind])
+    await _count_chunks(crawl, counted, sorted_names["deep"])
     await _count_hosts(crawl, counted, sorted_names["priorities"])
     await _count_leases(crawl, counted, sorted_names["leases"])
     await _count_seen(crawl, counted, sorted_names["seen"])
@@ -79,7 +91,7 @@ async def _by_kind(crawl: Crawl, names: list[str], counted: Tally) -> dict[str, 
     types = await _each(crawl, [("TYPE", f"{crawl.base}:{name}") for name in names])
     for name, type_ in zip(names, types, strict=True):
         kind, _, rest = name.partition(":")
-        numbered = kind not in {"requests", "seen"} or _is_number(rest.rpartition(":")[2])
+        numbered = kind not in {"requests", "tail", "deep", "seen"} or _is_number(rest.rpartition(":")[2])
         if kind not in _TYPES or not numbered:
             counted.foreign[name] = "belongs to nothing"
         elif type_ == _TYPES[kind].encode():
@@ -105,12 +117,32 @@ async def _each(crawl: Crawl, calls: list[tuple[Any, ...]]) -> list[Any]:
     return replies
 
 
-async def _count_queues(crawl: Crawl, counted: Tally, names: list[str]) -> None:
-    lengths = await _each(crawl, [("LLEN", f"{crawl.base}:requests:{name}") for name in names])
+async def _count_queues(crawl: Crawl, counted: Tally, kind: str, names: list[str]) -> None:
+    lengths = await _each(crawl, [("LLEN", f"{crawl.base}:{kind}:{name}") for name in names])
     for name, length in zip(names, lengths, strict=True):
-        host, _, priority = name.rpartition(":")
-        if length:
-            counted.queued[host][int(priority)] = length
+        _add(counted, name, length)
+
+
+def _add(counted: Tally, queue: str, length: int) -> None:
+    host, _, priority = queue.rpartition(":")
+    if length:
+        queues = counted.queued[host]
+        queues[int(priority)] = queues.get(int(priority), 0) + length
+
+
+async def _count_chunks(crawl: Crawl, counted: Tally, names: list[str]) -> None:
+    """What is in MongoDB counts as it stands in Redis' record of it."""
+    for name in names:
+        ids = await cast(Any, crawl.client.lrange(f"{crawl.base}:deep:{name}", 0, -1))
+        records = await _each(crawl, [("HGET", f"{crawl.base}:chunks", id_) for id_ in ids])
+        lengths = await _each(crawl, [("LLEN", f"{crawl.base}:chunk:{id_.decode()}") for id_ in ids])
+        for id_, record, there in zip(ids, records, lengths, strict=True):
+            chunk = parse_chunk(id_, record)
+            is_out = chunk is not None and chunk.state == "out"
+            length = chunk.length if chunk else 0
+            _add(counted, name, length if is_out else there)
+            counted.out += length if is_out else 0
+            counted.torn[name.rpartition(":")[0]] += not is_out and (not chunk or there != length)
 
 
 async def _count_hosts(crawl: Crawl, counted: Tally, with_priorities: list[str]) -> None:

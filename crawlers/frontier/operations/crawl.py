@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import msgpack
@@ -18,10 +18,13 @@ from crawlers.frontier.model import Terms
 
 from .records import parse_work
 
+if TYPE_CHECKING:
+    from .queues import Store
+
 _NUMBER = re.compile(rb"-?\d{1,18}")
 _ADDRESS = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*")
 MOST = 1000  # entries read in one step
-_FIRST, _STEP_BYTES = 50, 1_000_000  # elements differ in size: a step reads about a megabyte at most
+FIRST, _STEP_BYTES = 50, 1_000_000  # elements differ in size: a step reads about a megabyte at most
 
 
 class UnknownCrawl(FrontierError):
@@ -112,15 +115,19 @@ async def crawls(client: Client) -> list[str]:
 class Crawl:
     """The crawl `name` at this moment."""
 
-    def __init__(self, client: Client, name: str, generation: int = 1) -> None:
+    def __init__(self, client: Client, name: str, generation: int = 1, store: Store | None = None) -> None:
         self.client = client
+        self.store = store
         self.name = name
         self.tag = f"{{{name}}}"
         self.base = f"{self.tag}:{generation}"
 
     @classmethod
-    async def open(cls, client: Client, name: str | None, *, new: bool = False) -> Crawl:
-        """The crawl `name`; None for the only one in Redis; `new`: one that need not exist.
+    async def open(
+        cls, client: Client, name: str | None, *, new: bool = False, store: Store | None = None
+    ) -> Crawl:
+        """The crawl `name`; None for the only one in Redis; `new`: one that need not exist. Without a `store`
+        what is out of Redis can't be read.
 
         Raises :class:`UnknownCrawl`, and :class:`BadCrawlName` for a name that can't be one.
         """
@@ -128,7 +135,7 @@ class Crawl:
             name = _the_only(name, await crawls(client))
         assert name is not None
         generation = await client.hget(keys.meta(name), "generation")
-        return cls(client, name, int(generation or 1))
+        return cls(client, name, int(generation or 1), store)
 
     async def run(self, script: scripts.Script, values: dict[str, Any]) -> Any:
         """Runs a script of the frontier on this crawl."""
@@ -194,33 +201,6 @@ class Crawl:
             found += map(int, some)
         return found
 
-    async def elements(self, host: str, priority: int) -> AsyncIterator[tuple[int, list[bytes]]]:
-        """A queue from its end to its head, some elements at a time, and the place of the first of them.
-
-        Requests leave at the head and come in at the end: counted from the end, none that stays is
-        skipped, though some may be seen twice.
-        """
-        key = f"{self.base}:requests:{host}:{priority}"
-        done, number = 0, _FIRST
-        while True:
-            async with self.client.pipeline(transaction=True) as pipe:
-                pipe.llen(key)
-                pipe.lrange(key, -done - number, -done - 1)
-                length, some = await pipe.execute()
-            if not some:
-                return
-            yield length - done - len(some), some
-            done += len(some)
-            number = step_after(some)
-
-    async def from_head(self, key: str) -> AsyncIterator[list[bytes]]:
-        """A queue from its head to its end; of a crawl that moves, some may be skipped."""
-        done, number = 0, _FIRST
-        while some := await cast(Any, self.client.lrange(key, done, done + number - 1)):
-            yield some
-            done += len(some)
-            number = step_after(some)
-
     async def leases(self) -> AsyncIterator[Leased]:
         """All leases of all workers, also of those that are gone."""
         async for worker in self.names("leases:"):
@@ -230,7 +210,7 @@ class Crawl:
 
     async def letters(self, *, newest_first: bool = False) -> AsyncIterator[list[Letter]]:
         """The dead letters, some at a time."""
-        key, edge, number = keys.dead(self.name), "+" if newest_first else "-", _FIRST
+        key, edge, number = keys.dead(self.name), "+" if newest_first else "-", FIRST
         while True:
             read = self.client.xrevrange if newest_first else self.client.xrange
             limits = (edge, "-") if newest_first else (edge, "+")

@@ -1,7 +1,8 @@
--- drop: looks at the head of one queue; what is to be dropped goes among the dead letters, the rest behind
--- the end of its queue. Applied to a whole queue this keeps its order, at the same small cost for each step.
+-- drop: looks at the head of one list; what is to be dropped goes among the dead letters, the rest behind
+-- the end of its list. Applied to a whole list this keeps its order, at the same small cost for each step.
 --
 -- input.host, input.priority  the queue
+-- input.list                  "requests", or "tail" for that of a deep queue
 -- input.drop, input.keep      elements that were looked at, as they stand in the queue
 -- input.reason                for the dead letters
 --
@@ -11,7 +12,7 @@ local verdicts = {}
 for _, element in ipairs(input.keep) do verdicts[element] = 'keep' end
 for _, element in ipairs(input.drop) do verdicts[element] = 'drop' end
 
-local key = base .. ':requests:' .. input.host .. ':' .. digits(input.priority)
+local key = base .. ':' .. input.list .. ':' .. input.host .. ':' .. digits(input.priority)
 local host, kept, passed = host_of(input.host), {}, 0
 for _, element in ipairs(redis.call('LRANGE', key, 0, #input.keep + #input.drop - 1)) do
   if not verdicts[element] then break end

@@ -8,6 +8,7 @@ from typing import TextIO
 from . import lines
 from .crawl import MOST, BadRequest, Crawl, Queued, parse_element
 from .lines import Ends
+from .queues import from_head
 
 
 async def export(crawl: Crawl, file: Path) -> Ends:
@@ -23,7 +24,7 @@ async def export(crawl: Crawl, file: Path) -> Ends:
     try:
         with part.open("w", encoding="utf-8") as out:
             written = await _write(crawl, before, out)
-        if await crawl.meta() != before:
+        if _without_moves(await crawl.meta()) != _without_moves(before):
             raise BadRequest(
                 "pages under way have ended during the export: wait until none is leased, and export again"
             )
@@ -31,6 +32,11 @@ async def export(crawl: Crawl, file: Path) -> Ends:
     finally:
         part.unlink(missing_ok=True)
     return written
+
+
+def _without_moves(meta: dict[str, int]) -> dict[str, int]:
+    """What is moved to MongoDB or back stays where it is in its queue."""
+    return {name: value for name, value in meta.items() if name not in {"out", "chunks"}}
 
 
 async def _write(crawl: Crawl, meta: dict[str, int], out: TextIO) -> Ends:
@@ -60,9 +66,8 @@ async def _write_queued(crawl: Crawl, out: TextIO) -> int:
 
 
 async def _write_queue(crawl: Crawl, host: str, priority: int, out: TextIO) -> int:
-    key = f"{crawl.base}:requests:{host}:{priority}"
     number = 0
-    async for some in crawl.from_head(key):
+    async for some in from_head(crawl, host, priority):
         requests = (Queued(host, priority, *parse_element(element)) for element in some)
         out.writelines(map(lines.written_request, requests))
         number += len(some)

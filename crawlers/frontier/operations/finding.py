@@ -10,6 +10,7 @@ from crawlers.frontier.exceptions import BadPayload
 
 from .asking import Host, describe
 from .crawl import Crawl, Leased, Letter, parse_element
+from .queues import elements
 
 _HASH_BITS, SMALL_LEVEL, SMALL_BITS = 26, 12, 44  # as in seen.lua
 _MOST_PREVIEW = 500  # bytes of a URL that a refused request's dead letter shows
@@ -100,7 +101,7 @@ async def _in_queue(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Pla
     ahead = 0
     for priority in await crawl.priorities(host):
         length = 0
-        async for first, some in crawl.elements(host, priority):
+        async for first, some in elements(crawl, host, priority):
             length = max(length, first + len(some))
             for at, element in enumerate(some, first):
                 attempts, payload = parse_element(element)

@@ -1,0 +1,12 @@
+"""Deep queues of a crawl move between Redis and MongoDB, so that its size is bounded by disk.
+
+mover.py    decides and moves, beside a worker
+store.py    what is out, in MongoDB
+memory.py   how full Redis is
+"""
+
+from .memory import Memory
+from .mover import Mover
+from .store import ChunkStore
+
+__all__ = ["ChunkStore", "Memory", "Mover"]

@@ -1,0 +1,86 @@
+"""Chunks of queues in MongoDB: written once, under names that are never used again, and then deleted."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgpack
+from bson.binary import Binary
+from pymongo import WriteConcern
+
+if TYPE_CHECKING:
+    from pymongo.asynchronous.collection import AsyncCollection
+
+    from crawlers.mongo import MongoConfig
+
+COLLECTION = "frontier_chunks"
+"""In MONGO_DATABASE, beside the items."""
+
+MAX_BYTES = 4_000_000
+"""Of requests in one write; a document is limited to 16 MB, and holds a megabyte or one larger request."""
+
+Document = dict[str, Any]
+
+
+def part_of(shelf: str, crawl: str, name: str, first: int, elements: Sequence[bytes]) -> Document:
+    """The document for some requests of the chunk `name`, of which `first` come before them."""
+    packed = Binary(msgpack.packb(list(elements)))
+    return {"_id": f"{shelf} {name} {first:012d}", "crawl": crawl, "elements": packed}
+
+
+class ChunkStore:
+    """The chunks in one database. It connects when it is first used; all but `aclose` raise pymongo's errors,
+    and BadMongoSetting.
+
+    They are written with majority and journal whatever MONGO_WRITE_CONCERN says of items, for a document that
+    MongoDB rolls back would be a part of a queue.
+    """
+
+    def __init__(self, config: MongoConfig) -> None:
+        self._config = config
+        self._connected: AsyncCollection[Document] | None = None
+
+    @property
+    def name(self) -> str:
+        """Where they are, for messages."""
+        return f"{self._config.database}.{COLLECTION}"
+
+    @property
+    def _collection(self) -> AsyncCollection[Document]:
+        if self._connected is None:
+            concern = WriteConcern(w="majority", j=True)
+            self._connected = self._config.connect().get_collection(COLLECTION, write_concern=concern)
+        return self._connected
+
+    async def answers(self) -> None:
+        """Returns if MongoDB has a primary."""
+        await self._collection.database.command("ping")
+
+    async def write(self, parts: list[Document]) -> None:
+        """Returns when MongoDB has `parts` on the disks of a majority."""
+        await self._collection.insert_many(parts, ordered=False)
+
+    async def read(self, shelf: str, name: str, there: int = 0) -> AsyncIterator[list[bytes]]:
+        """The requests of a chunk behind its first `there`, some at a time, up to one that is missing."""
+        async for part in self._collection.find(_parts(shelf, name)).sort("_id"):
+            first = int(part["_id"].rpartition(" ")[2])
+            elements: list[bytes] = msgpack.unpackb(part["elements"])
+            if first > there:
+                return
+            if some := elements[there - first :]:
+                yield some
+                there += len(some)
+
+    async def delete(self, shelf: str, names: Iterable[str]) -> None:
+        """Deletes what is there of these chunks."""
+        await self._collection.delete_many({"$or": [_parts(shelf, name) for name in names]})
+
+    async def aclose(self) -> None:
+        """Disconnects."""
+        if self._connected is not None:
+            await self._connected.database.client.close()
+
+
+def _parts(shelf: str, name: str) -> Document:
+    return {"_id": {"$gt": f"{shelf} {name} ", "$lt": f"{shelf} {name}!"}}
