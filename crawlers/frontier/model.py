@@ -30,8 +30,9 @@ class Terms:
     `start_ms`: a lease that has a host's turn is used within this time or not at all. `host_pages`: most
     links of one host that are taken, 0 for no limit. `strict`: priorities hold over hosts, so that one with
     urgent requests goes before all others; else each host has its turn. `chunk`: what is queued behind so
-    many requests of a host may be moved out of Redis, in chunks of this size; 0: nothing is. `seen_small`: a crawl that
-    has seen nothing yet is to keep 44 bits of what it sees, in 4 to 5 bytes a URL, rather than 64 in 9 to 10.
+    many requests of a host may be moved out of Redis, in chunks of this size; 0: nothing is. `seen_small`: a
+    crawl that has seen nothing yet is to keep 44 bits of what it sees, in 4 to 5 bytes a URL, rather than 64
+    in 9 to 10.
 
     A host in trouble waits `back_off_ms`, twice as long after each further failure, `back_off_max_ms` at
     most. After `strikes` failures in a row, 0 for never, it is set aside for `rest_ms`; after `rests` times
