@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 _MOST = 50  # chunks of each kind in one step
 # Between two steps of the mover, with something out and without; between two looks of the others.
 _PAUSE_S, _REST_S, _LOOK_S = 0.1, 0.5, 1.0
+_SEARCH_S = 0.01  # while queues are sought that are long enough to be cut: Redis has more to do
 _LOOKS_S = 0.02  # so often all workers look together, at most
 _RETRY_S = 2.0  # after an error
 _LEAST_KEPT = 100  # requests of a queue that stay, whatever the limit
@@ -76,7 +77,7 @@ class Mover:
             plan = await self._deep.plan(self._limit_at(used), _MOST)
             if not plan.mover:
                 return max(_LOOK_S, _LOOKS_S * plan.workers)
-            busy = await self._carry_out(plan, is_tight=used >= SPILL_AT)
+            pause_s = await self._carry_out(plan, is_tight=used >= SPILL_AT)
         except (RedisError, OSError) as error:
             self._say_once(error)
             return _RETRY_S
@@ -85,7 +86,7 @@ class Mover:
             self._trouble.began(error)
             return _RETRY_S
         self._said = ""
-        return 0 if busy else _PAUSE_S if plan.out else _REST_S
+        return pause_s
 
     def _limit_at(self, used: float) -> int | None:
         if not self._limit:
@@ -110,8 +111,8 @@ class Mover:
             self._said = said
             logger.info("Deep queues stay where they are for now: %s", error)
 
-    async def _carry_out(self, plan: Plan, *, is_tight: bool) -> bool:
-        """What hosts wait for goes first, unless there is no room. Returns whether to go on at once."""
+    async def _carry_out(self, plan: Plan, *, is_tight: bool) -> float:
+        """What hosts wait for goes first, unless there is no room. Returns how many seconds to wait."""
         steps = (self._spill, self._fetch) if is_tight else (self._fetch, self._spill)
         for step in steps:
             await step(plan)
@@ -122,7 +123,11 @@ class Mover:
         self._trouble.ended()
         left = plan.over - sum(chunk.length for chunk in plan.spill)
         cut = await self._cutter.step(left) if len(plan.spill) < _MOST else 0
-        return len(plan.wanted) == _MOST or (left > 0 and (bool(plan.spill) or cut > 0))
+        if len(plan.wanted) == _MOST or (left > 0 and plan.spill) or cut:
+            return 0
+        if left > 0 and self._cutter.searches:
+            return _SEARCH_S
+        return _PAUSE_S if plan.out else _REST_S
 
     async def _spill(self, plan: Plan) -> None:
         """Writes chunks to MongoDB, some megabytes at a time, and has Redis drop those that are there."""
@@ -178,6 +183,11 @@ class _Cutter:
         self._deep = deep
         self._keep = self._most_kept = max(chunk, _LEAST_KEPT)
         self._cursor = self._made = 0
+
+    @property
+    def searches(self) -> bool:
+        """Shorter queues are to be looked for than until now."""
+        return self._keep > _LEAST_KEPT
 
     async def step(self, left: int) -> int:
         """Looks at some hosts if `left` requests are above the limit. Returns how many chunks it made."""
