@@ -8,28 +8,30 @@
 -- Nothing happens while the crawl is paused, so that it can be exported. Returns {cursor, chunks}: where to go
 -- on, "0" at the end; how many chunks were made.
 
+deep_queues()
+
 if meta.paused == 1 then return { '0', 0 } end
 local most, length = input.most, math.max(terms.chunk, input.keep)
 
 local function cut_front(host, priority)
-  local front = list_of('requests', host, priority)
+  local front = deep.list_of('requests', host, priority)
   local surplus = redis.call('LLEN', sound(front, 'list')) - input.keep
   while surplus > input.keep and most > 0 do
     local number = math.min(surplus, length)
-    local chunk = new_chunk(host, priority, number)
+    local chunk = deep.new_chunk(host, priority, number)
     in_slices(redis.call('LRANGE', front, -number, -1), function(...) redis.call('RPUSH', chunk.list, ...) end)
     redis.call('LTRIM', front, 0, -number - 1)
-    first_use('list', 'LPUSH', list_of('deep', host, priority), chunk.id)
-    if not is_deep(host, priority) then make_deep(host, priority) end
+    first_use('list', 'LPUSH', deep.list_of('deep', host, priority), chunk.id)
+    if not is_deep(host, priority) then deep.make_deep(host, priority) end
     surplus, most = surplus - number, most - 1
   end
 end
 
 local function cut_tail(host, priority)
   if not is_deep(host, priority) or most == 0 then return end
-  local queued = redis.call('LLEN', sound(list_of('tail', host, priority), 'list'))
+  local queued = redis.call('LLEN', sound(deep.list_of('tail', host, priority), 'list'))
   if queued > 2 * input.keep then
-    grown(host, priority, queued)
+    deep.grown(host, priority, queued)
     most = most - 1
   end
 end

@@ -11,141 +11,151 @@
 -- what there is to be deleted, and when.
 
 local RETURNED = tag .. ':returned'
-
-local function list_of(kind, host, priority)
-  return base .. ':' .. kind .. ':' .. host.name .. ':' .. priority
-end
+local EMPTY, AHEAD, AWAY = 0, 1, 2
+local AWAY_US = 1000000
 
 -- host.deep: the priorities of its queues that are, each between commas; "" for none.
 local function is_deep(host, priority)
   return host.deep ~= '' and string.find(host.deep, ',' .. priority .. ',', 1, true) ~= nil
 end
 
-local function make_deep(host, priority)
-  host.deep = (host.deep == '' and ',' or host.deep) .. priority .. ','
-end
+local deep
 
-local function make_shallow(host, priority)
-  local first, last = string.find(host.deep, ',' .. priority .. ',', 1, true)
-  host.deep = string.sub(host.deep, 1, first) .. string.sub(host.deep, last + 1)
-  if host.deep == ',' then host.deep = '' end
-end
+-- What follows is made when it is needed: a script without deep queues doesn't pay for it.
+local function deep_queues()
+  if deep then return deep end
+  deep = {}
 
--- What is known of a chunk. `state` here: its list is in Redis; out: in MongoDB, as `name`; back: in Redis again.
-local function chunk_of(id)
-  local record = first_use('hash', 'HGET', base .. ':chunks', id) or ''
-  local state, name, length, priority, host = string.match(record, '^(%l+) (%S+) (%d+) (-?%d+) (%S+)$')
-  return { id = id, state = state or 'lost', name = name, length = whole(length) or 0, priority = priority,
-           host = host, list = base .. ':chunk:' .. id }
-end
-
-local function save_chunk(chunk)
-  local record = table.concat({ chunk.state, chunk.name, digits(chunk.length), chunk.priority, chunk.host }, ' ')
-  first_use('hash', 'HSET', base .. ':chunks', chunk.id, record)
-end
-
--- The clock is in its id, so that a Redis that came back without its last second never gives one twice.
-local function new_chunk(host, priority, length)
-  count('chunks', 1)
-  local number = digits(meta.chunks)
-  local id = number .. '-' .. digits(now_us)
-  local chunk = { id = id, state = 'here', name = '-', length = length, priority = priority, host = host.name,
-                  list = base .. ':chunk:' .. id }
-  save_chunk(chunk)
-  first_use('zset', 'ZADD', base .. ':here', number, id)
-  return chunk
-end
-
-local function forget_chunk(chunk)
-  redis.call('HDEL', base .. ':chunks', chunk.id)
-  first_use('zset', 'ZREM', base .. ':here', chunk.id)
-  first_use('zset', 'ZREM', base .. ':wanted', chunk.id)
-end
-
--- A list that pushes made `length` long, the front of its queue or, of a deep one, its tail.
-local function grown(host, priority, length)
-  if not is_deep(host, priority) then return make_deep(host, priority) end
-  local chunk = new_chunk(host, priority, length)
-  redis.call('RENAME', list_of('tail', host, priority), chunk.list)
-  first_use('list', 'RPUSH', list_of('deep', host, priority), chunk.id)
-end
-
--- Asks for the chunk behind a front of `left` requests if that runs low: ten for each that is open are half a
--- second at a site that answers in 50 ms.
-local function look_ahead(host, priority, left)
-  if left > math.min(math.max(terms.chunk / 2, 1), 10 * math.max(host.active, 5)) then return end
-  local id = first_use('list', 'LINDEX', list_of('deep', host, priority), 0)
-  if id and chunk_of(id).state == 'out' then
-    first_use('zset', 'ZADD', base .. ':wanted', 'NX', digits(now_ms), id)
+  function deep.list_of(kind, host, priority)
+    return base .. ':' .. kind .. ':' .. host.name .. ':' .. priority
   end
-end
 
--- Puts what comes next in the place of a front that is empty. Returns AHEAD if its front has something, AWAY if
--- the next is yet to come from MongoDB, EMPTY if there is nothing.
-local EMPTY, AHEAD, AWAY = 0, 1, 2
-local function advance(host, priority)
-  local front, deep = list_of('requests', host, priority), list_of('deep', host, priority)
-  local left = first_use('list', 'LLEN', front)
-  if left > 0 then
-    look_ahead(host, priority, left)
-    return AHEAD
+  function deep.make_deep(host, priority)
+    host.deep = (host.deep == '' and ',' or host.deep) .. priority .. ','
   end
-  while is_deep(host, priority) do
-    local id = first_use('list', 'LINDEX', deep, 0)
-    local chunk = id and chunk_of(id) or { list = list_of('tail', host, priority) }
-    if chunk.state == 'out' then
+
+  function deep.make_shallow(host, priority)
+    local first, last = string.find(host.deep, ',' .. priority .. ',', 1, true)
+    host.deep = string.sub(host.deep, 1, first) .. string.sub(host.deep, last + 1)
+    if host.deep == ',' then host.deep = '' end
+  end
+
+  -- What is known of a chunk. `state` here: its list is in Redis; out: in MongoDB, as `name`; back: in Redis again.
+  function deep.chunk_of(id)
+    local record = first_use('hash', 'HGET', base .. ':chunks', id) or ''
+    local state, name, length, priority, host = string.match(record, '^(%l+) (%S+) (%d+) (-?%d+) (%S+)$')
+    return { id = id, state = state or 'lost', name = name, length = whole(length) or 0, priority = priority,
+             host = host, list = base .. ':chunk:' .. id }
+  end
+
+  function deep.save_chunk(chunk)
+    local record = table.concat({ chunk.state, chunk.name, digits(chunk.length), chunk.priority, chunk.host }, ' ')
+    first_use('hash', 'HSET', base .. ':chunks', chunk.id, record)
+  end
+
+  -- The clock is in its id, so that a Redis that came back without its last second never gives one twice.
+  function deep.new_chunk(host, priority, length)
+    count('chunks', 1)
+    local number = digits(meta.chunks)
+    local id = number .. '-' .. digits(now_us)
+    local chunk = { id = id, state = 'here', name = '-', length = length, priority = priority, host = host.name,
+                    list = base .. ':chunk:' .. id }
+    deep.save_chunk(chunk)
+    first_use('zset', 'ZADD', base .. ':here', number, id)
+    return chunk
+  end
+
+  function deep.forget_chunk(chunk)
+    redis.call('HDEL', base .. ':chunks', chunk.id)
+    first_use('zset', 'ZREM', base .. ':here', chunk.id)
+    first_use('zset', 'ZREM', base .. ':wanted', chunk.id)
+  end
+
+  -- A list that pushes made `length` long, the front of its queue or, of a deep one, its tail.
+  function deep.grown(host, priority, length)
+    if not is_deep(host, priority) then return deep.make_deep(host, priority) end
+    local chunk = deep.new_chunk(host, priority, length)
+    redis.call('RENAME', deep.list_of('tail', host, priority), chunk.list)
+    first_use('list', 'RPUSH', deep.list_of('deep', host, priority), chunk.id)
+  end
+
+  -- Asks for the chunk behind a front of `left` requests if that runs low: ten for each that is open are half a
+  -- second at a site that answers in 50 ms.
+  function deep.look_ahead(host, priority, left)
+    if left > math.min(math.max(terms.chunk / 2, 1), 10 * math.max(host.active, 5)) then return end
+    local id = first_use('list', 'LINDEX', deep.list_of('deep', host, priority), 0)
+    if id and deep.chunk_of(id).state == 'out' then
       first_use('zset', 'ZADD', base .. ':wanted', 'NX', digits(now_ms), id)
-      return AWAY
     end
-    if id then
-      redis.call('LPOP', deep)
-      forget_chunk(chunk)
-    else
-      make_shallow(host, priority)
-    end
-    if redis.call('EXISTS', chunk.list) == 1 then
-      redis.call('RENAME', sound(chunk.list, 'list'), front)
+  end
+
+  -- Puts what comes next in the place of a front that is empty. Returns AHEAD if its front has something, AWAY
+  -- if the next is yet to come from MongoDB, EMPTY if there is nothing.
+  function deep.advance(host, priority)
+    local front, chunks = deep.list_of('requests', host, priority), deep.list_of('deep', host, priority)
+    local left = first_use('list', 'LLEN', front)
+    if left > 0 then
+      deep.look_ahead(host, priority, left)
       return AHEAD
-    elseif id then
-      odd[#odd + 1] = { id, 'the list of this chunk of requests of ' .. host.name .. ' was gone' }
     end
+    while is_deep(host, priority) do
+      local id = first_use('list', 'LINDEX', chunks, 0)
+      local chunk = id and deep.chunk_of(id) or { list = deep.list_of('tail', host, priority) }
+      if chunk.state == 'out' then
+        first_use('zset', 'ZADD', base .. ':wanted', 'NX', digits(now_ms), id)
+        return AWAY
+      end
+      if id then
+        redis.call('LPOP', chunks)
+        deep.forget_chunk(chunk)
+      else
+        deep.make_shallow(host, priority)
+      end
+      if redis.call('EXISTS', chunk.list) == 1 then
+        redis.call('RENAME', sound(chunk.list, 'list'), front)
+        return AHEAD
+      elseif id then
+        odd[#odd + 1] = { id, 'the list of this chunk of requests of ' .. host.name .. ' was gone' }
+      end
+    end
+    return EMPTY
   end
-  return EMPTY
-end
 
--- Its next requests are in MongoDB. Until they are back the others are asked.
-local AWAY_US = 1000000
-local function put_off(host)
-  moved(host)
-  host.ask_us = math.max(free_us(host), now_us + AWAY_US)
-end
-
--- Behind the front of a queue: how many requests there are.
-local function length_behind(host, priority)
-  local length = redis.call('LLEN', sound(list_of('tail', host, priority), 'list'))
-  for _, id in ipairs(redis.call('LRANGE', sound(list_of('deep', host, priority), 'list'), 0, -1)) do
-    length = length + chunk_of(id).length
+  -- Its next requests are in MongoDB. Until they are back the others are asked.
+  function deep.put_off(host)
+    moved(host)
+    host.ask_us = math.max(free_us(host), now_us + AWAY_US)
   end
-  return length
-end
 
--- That name in MongoDB isn't needed any more from now on.
-local function give_back(name)
-  first_use('zset', 'ZADD', RETURNED, digits(now_ms), name)
-end
-
--- Frees some chunks of a generation given up. Returns whether any are left.
-local function purge_chunks(old, most)
-  local key = old .. ':chunks'
-  local chunks = redis.pcall('HRANDFIELD', key, most, 'WITHVALUES')
-  if chunks.err then redis.call('UNLINK', key) end
-  for i = 1, chunks.err and 0 or #chunks, 2 do
-    local state, name = string.match(chunks[i + 1], '^(%l+) (%S+) ')
-    if state == 'out' then give_back(name) end
-    redis.call('UNLINK', old .. ':chunk:' .. chunks[i])
-    redis.call('HDEL', key, chunks[i])
+  -- Behind the front of a queue: how many requests there are.
+  function deep.length_behind(host, priority)
+    local length = redis.call('LLEN', sound(deep.list_of('tail', host, priority), 'list'))
+    for _, id in ipairs(redis.call('LRANGE', sound(deep.list_of('deep', host, priority), 'list'), 0, -1)) do
+      length = length + deep.chunk_of(id).length
+    end
+    return length
   end
-  redis.call('UNLINK', old .. ':here', old .. ':wanted')
-  return redis.call('EXISTS', key) == 1
+
+  -- That name in MongoDB isn't needed any more from now on.
+  function deep.give_back(name)
+    first_use('zset', 'ZADD', RETURNED, digits(now_ms), name)
+  end
+
+  -- Frees some chunks of a generation given up. Returns whether any are left.
+  function deep.purge_chunks(old, most)
+    local key = old .. ':chunks'
+    local chunks = redis.pcall('HRANDFIELD', key, most, 'WITHVALUES')
+    if chunks.err then redis.call('UNLINK', key) end
+    for i = 1, chunks.err and 0 or #chunks, 2 do
+      local state, name = string.match(chunks[i + 1], '^(%l+) (%S+) ')
+      if state == 'out' then deep.give_back(name) end
+      redis.call('UNLINK', old .. ':chunk:' .. chunks[i])
+      redis.call('HDEL', key, chunks[i])
+    end
+    redis.call('UNLINK', old .. ':here', old .. ':wanted')
+    return redis.call('EXISTS', key) == 1
+  end
+
+  return deep
 end
 

@@ -7,7 +7,9 @@
 -- A part that is not the next one, or of a chunk that isn't out, changes nothing. With the last part its host
 -- goes on. Returns how many of its requests are in Redis now.
 
-local chunk = chunk_of(input.id)
+deep_queues()
+
+local chunk = deep.chunk_of(input.id)
 if chunk.state ~= 'out' or chunk.name ~= input.name then return chunk.length end
 local there = redis.call('LLEN', sound(chunk.list, 'list'))
 if there ~= input.there then return there end
@@ -15,9 +17,9 @@ if #input.elements == 0 then first_use('zset', 'ZADD', base .. ':wanted', 'XX', 
 in_slices(input.elements, function(...) there = redis.call('RPUSH', chunk.list, ...) end)
 if there >= chunk.length then
   chunk.state = 'back'
-  save_chunk(chunk)
+  deep.save_chunk(chunk)
   first_use('zset', 'ZREM', base .. ':wanted', chunk.id)
-  give_back(chunk.name)
+  deep.give_back(chunk.name)
   count('out', -chunk.length)
   moved(host_of(chunk.host))
 end

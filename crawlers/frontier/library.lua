@@ -15,7 +15,7 @@ local function push(host, priority, elements, to_front)
     if length == #elements then first_use('zset', 'ZADD', priorities, -priority, priority) end
     host.only = '*'
   end
-  if length >= terms.chunk and terms.chunk > 0 and not to_front then grown(host, priority, length) end
+  if length >= terms.chunk and terms.chunk > 0 and not to_front then deep_queues().grown(host, priority, length) end
   host.queued = host.queued + #elements
   count('queued', #elements)
 end
@@ -23,7 +23,7 @@ end
 -- Of a queue that has lost requests: if it is empty now, its host knows it no more. Returns where what comes
 -- next of it is: AHEAD, AWAY or EMPTY, see deep.lua; EMPTY says nothing of a queue that isn't deep.
 local function follow(host, priority)
-  local next = is_deep(host, priority) and advance(host, priority) or EMPTY
+  local next = is_deep(host, priority) and deep_queues().advance(host, priority) or EMPTY
   if next == EMPTY and host.only == '*'
      and redis.call('EXISTS', base .. ':requests:' .. host.name .. ':' .. priority) == 0 then
     first_use('zset', 'ZREM', base .. ':priorities:' .. host.name, priority)
@@ -50,7 +50,7 @@ local function pop(host, room, of_one_priority)
     end
     host.queued = host.queued - (#taken - before)
     local next = follow(host, priority)
-    if next == AWAY and #taken == 0 then put_off(host) end
+    if next == AWAY and #taken == 0 then deep.put_off(host) end
     if next == AWAY or (of_one_priority and #taken > 0) then break end
     if next == EMPTY and host.only == priority and #elements == 0 then break end
   end
@@ -247,7 +247,7 @@ local function purge(most)
     end
     redis.call('UNLINK', priorities)
   end
-  if purge_chunks(old, most) or buckets > most or #names > 0 then
+  if deep_queues().purge_chunks(old, most) or buckets > most or #names > 0 then
     redis.call('HSET', PURGE, generation, math.max(buckets - most, 0))
   else
     redis.call('HDEL', PURGE, generation)

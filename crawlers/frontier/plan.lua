@@ -16,6 +16,8 @@
 --   out     requests that are in MongoDB
 --   over    requests above the limit, those to be spilled included
 
+deep_queues()
+
 redis.call('HDEL', META, '') -- behind a write this runs in a full Redis as well, for it is to make room there
 
 local MOVER = tag .. ':mover'
@@ -27,12 +29,12 @@ redis.call('SET', MOVER, input.worker, 'PX', input.hold_ms)
 local function to_spill(excess)
   local spill = {}
   for _, id in ipairs(excess > 0 and first_use('zset', 'ZRANGE', base .. ':here', 0, input.most - 1, 'REV') or {}) do
-    local chunk = chunk_of(id)
+    local chunk = deep.chunk_of(id)
     if chunk.state ~= 'here' then
       redis.call('ZREM', base .. ':here', id)
     elseif excess > 0 then
       local name = id .. '-' .. digits(now_us)
-      give_back(name)
+      deep.give_back(name)
       spill[#spill + 1] = { id, name, chunk.length, chunk.list }
       excess = excess - chunk.length
     end
@@ -43,7 +45,7 @@ end
 local function to_fetch()
   local wanted = {}
   for _, id in ipairs(first_use('zset', 'ZRANGE', base .. ':wanted', 0, input.most - 1)) do
-    local chunk = chunk_of(id)
+    local chunk = deep.chunk_of(id)
     if chunk.state == 'out' then
       local there = redis.call('LLEN', sound(chunk.list, 'list'))
       wanted[#wanted + 1] = { id, chunk.name, chunk.length, there, chunk.host }

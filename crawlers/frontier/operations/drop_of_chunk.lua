@@ -6,7 +6,9 @@
 --
 -- Returns how many were dropped.
 
-local chunk = chunk_of(input.id)
+deep_queues()
+
+local chunk = deep.chunk_of(input.id)
 local elements = redis.call('LRANGE', sound(chunk.list, 'list'), 0, -1)
 if (chunk.state ~= 'here' and chunk.state ~= 'back') or #elements ~= chunk.length then return 0 end
 
@@ -20,15 +22,15 @@ for place, element in ipairs(elements) do
     kept[#kept + 1] = element
   end
 end
-local deep = list_of('deep', host, chunk.priority)
+local chunks = deep.list_of('deep', host, chunk.priority)
 if #kept > 0 then
-  local new = new_chunk(host, chunk.priority, #kept)
+  local new = deep.new_chunk(host, chunk.priority, #kept)
   in_slices(kept, function(...) redis.call('RPUSH', new.list, ...) end)
-  redis.call('LINSERT', deep, 'BEFORE', chunk.id, new.id)
+  redis.call('LINSERT', chunks, 'BEFORE', chunk.id, new.id)
 end
-redis.call('LREM', deep, 1, chunk.id)
+redis.call('LREM', chunks, 1, chunk.id)
 redis.call('UNLINK', chunk.list)
-forget_chunk(chunk)
+deep.forget_chunk(chunk)
 host.queued = host.queued - (#elements - #kept)
 count('queued', #kept - #elements)
 follow(host, chunk.priority)

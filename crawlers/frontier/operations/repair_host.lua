@@ -6,27 +6,29 @@
 --
 -- Returns {by}, what was added to the number of its queued requests.
 
+deep_queues()
+
 local key = base .. ':priorities:' .. input.host
 local host, queued = host_of(input.host), 0
 local candidates = redis.call('ZRANGE', key, 0, -1)
 for _, priority in ipairs(input.priorities) do candidates[#candidates + 1] = digits(priority) end
 -- A chunk in Redis holds what its list holds; one of which nothing is known, and no list is there, goes.
 local function repair_chunks(priority)
-  local deep = sound(list_of('deep', host, priority), 'list')
-  for _, id in ipairs(redis.call('LRANGE', deep, 0, -1)) do
-    local chunk = chunk_of(id)
+  local chunks = sound(deep.list_of('deep', host, priority), 'list')
+  for _, id in ipairs(redis.call('LRANGE', chunks, 0, -1)) do
+    local chunk = deep.chunk_of(id)
     local there = redis.call('LLEN', sound(chunk.list, 'list'))
     if chunk.state ~= 'out' and there == 0 then
-      redis.call('LREM', deep, 0, id)
-      forget_chunk(chunk)
+      redis.call('LREM', chunks, 0, id)
+      deep.forget_chunk(chunk)
     elseif chunk.state ~= 'out' and there ~= chunk.length then
       chunk.state, chunk.name, chunk.length, chunk.priority, chunk.host = 'back', '-', there, priority, host.name
-      save_chunk(chunk)
+      deep.save_chunk(chunk)
     end
   end
-  local behind = length_behind(host, priority)
-  if is_deep(host, priority) then make_shallow(host, priority) end
-  if behind > 0 then make_deep(host, priority) end
+  local behind = deep.length_behind(host, priority)
+  if is_deep(host, priority) then deep.make_shallow(host, priority) end
+  if behind > 0 then deep.make_deep(host, priority) end
   return behind
 end
 
@@ -38,7 +40,7 @@ for _, priority in ipairs(candidates) do
     length = length + redis.call('LLEN', base .. ':requests:' .. input.host .. ':' .. priority)
     redis.call('ZREM', key, priority)
     if length > 0 then redis.call('ZADD', key, -priority, priority) end
-    if is_deep(host, priority) then advance(host, priority) end
+    if is_deep(host, priority) then deep.advance(host, priority) end
     queued = queued + length
   end
 end
