@@ -20,8 +20,10 @@ import redis
 from crawlers.deep import ChunkStore, Memory, Mover
 from crawlers.deep.store import COLLECTION
 from crawlers.frontier import Batch, Client, Deep, Found, Frontier, Member, Terms, connect
-from deploy.local.servers import mongo_server, redis_server
-from tests.helpers import ROOT
+from deploy.local.processes import LOOPBACK
+from deploy.local.servers import _running, mongo_server, redis_server
+from tests.contract.test_deployments import ClusterServer
+from tests.helpers import ROOT, wait_until
 
 from .deep_mover import store_in
 
@@ -361,5 +363,27 @@ def test_a_redis_that_denies_info_is_used_without(
         assert "Redis doesn't tell how full it is" in warning.message
         await client.aclose()
         redis_client.acl_deluser(crawl_name)
+
+    asyncio.run(run())
+
+
+def test_deep_queues_on_a_cluster(tmp_path: Path, mongo_uri: str, crawl_name: str, database: str) -> None:
+    async def run() -> None:
+        # Given a node that has all slots, and little memory
+        node = ClusterServer(tmp_path / "node", appendonly=False)
+        with _running(node), redis.Redis(LOOPBACK, node.port) as look:
+            look.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            wait_until(lambda: look.cluster("info")["cluster_state"] == "ok")
+            url = f"redis+cluster://{LOOPBACK}:{node.port}"
+            async with world(url, crawl_name, store_in(mongo_uri, database)) as crawl:
+                crawl.limit = 1_000_000
+                await crawl.find(75)
+                look.config_set("maxmemory", int(look.info("memory")["used_memory"] / 0.85))
+                # When a crawl has deep queues there
+                await crawl.move()
+                look.config_set("maxmemory", 0)
+                # Then they move, and come back in order
+                assert await crawl.meta("out") >= 50
+                assert await crawl.drain() == list(range(75))
 
     asyncio.run(run())
