@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,18 @@ import redis
 
 from crawlers.deep import ChunkStore, Memory, Mover
 from crawlers.deep.store import COLLECTION
-from crawlers.frontier import Batch, Client, Deep, Found, Frontier, Member, Terms, connect
+from crawlers.frontier import (
+    Batch,
+    Client,
+    Deep,
+    Found,
+    Frontier,
+    Link,
+    Member,
+    Terms,
+    connect,
+    encode,
+)
 from deploy.local.processes import LOOPBACK
 from deploy.local.servers import _running, mongo_server, redis_server
 from tests.contract.test_deployments import ClusterServer
@@ -385,5 +398,39 @@ def test_deep_queues_on_a_cluster(tmp_path: Path, mongo_uri: str, crawl_name: st
                 # Then they move, and come back in order
                 assert await crawl.meta("out") >= 50
                 assert await crawl.drain() == list(range(75))
+
+    asyncio.run(run())
+
+
+def test_the_commands_read_what_is_in_mongodb(
+    redis_url: str, mongo_uri: str, crawl_name: str, database: str, tmp_path: Path
+) -> None:
+    def command(*words: str, uri: str = mongo_uri) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "REDIS_URL": redis_url, "MONGO_URI": uri, "MONGO_DATABASE": database}
+        whole = [sys.executable, "-m", "scrapy", "frontier", *words, "--crawl", crawl_name]
+        whole += ["-s", "MONGO_TIMEOUT_S=1"]
+        return subprocess.run(whole, cwd=ROOT, env=env, timeout=60, capture_output=True, text=True)
+
+    async def run() -> None:
+        # Given a crawl whose worker has left with a part of its queue in MongoDB
+        async with world(redis_url, crawl_name, store_in(mongo_uri, database)) as crawl:
+            for n in range(75):
+                payload = encode(Link(f"http://{HOST}/{n}"), 1000)
+                await crawl.member.exchange(Batch(found=[Found(n, HOST, 0, payload)]))
+            await crawl.move()
+            await crawl.member.leave()
+            out = await crawl.meta("out")
+        # When it is asked about
+        status = json.loads(command("status", "--json").stdout)
+        where, export = command("where", f"http://{HOST}/55"), command("export", str(tmp_path / "crawl"))
+        # Then the answers are about all of it
+        assert (status["queued"], status["in_mongodb"]) == (75, out)
+        assert "is queued: 55 requests of its host before it" in where.stdout
+        assert "75 queued" in export.stdout
+        # And without MongoDB they say so in one sentence
+        away = command("where", f"http://{HOST}/55", uri="mongodb://127.0.0.1:9/?timeoutMS=300")
+        assert away.returncode == 2
+        assert "MongoDB, where a part of the queues is, failed" in away.stderr
+        assert len(away.stderr.splitlines()) == 1
 
     asyncio.run(run())
