@@ -97,8 +97,9 @@ local function save_hosts()
       gone[#gone + 1] = name
     elseif host.worked then
       there[#there + 1] = name
-      there[#there + 1] = string.format('%d %d %s %d %d', host.queued, host.active, host.only, host.starting,
-                                        host.start_by_us) .. (host.deep ~= '' and ' ' .. host.deep or '')
+      local work = string.format('%d %d %s %d %d', host.queued, host.active, host.only, host.starting,
+                                 host.start_by_us)
+      there[#there + 1] = host.deep == '' and work or work .. ' ' .. host.deep
     end
     if host.is_told then save_manners(host) end
     host.worked, host.is_told = false, false
