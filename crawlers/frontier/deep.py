@@ -82,7 +82,7 @@ class Deep:
             scripts.PLAN,
             worker=self._worker,
             hold_ms=hold_ms,
-            shelf=secrets.token_hex(8),
+            shelf=str(secrets.randbelow(10**15)),
             limit=-1 if limit is None else limit,
             most=most,
             keep_ms=keep_ms,

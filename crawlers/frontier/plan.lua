@@ -3,7 +3,7 @@
 --
 -- input.worker   who asks
 -- input.hold_ms  for how long it is the mover, if nobody is
--- input.shelf    a random word; the first one names what the crawl has in MongoDB from then on
+-- input.shelf    a random number; the first one names what the crawl has in MongoDB from then on
 -- input.limit    requests that may stay in Redis; less than 0: nothing is to go
 -- input.most     chunks to name of each kind
 -- input.keep_ms  for how long what came back is kept in MongoDB
