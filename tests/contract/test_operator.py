@@ -332,6 +332,28 @@ async def test_an_imported_crawl_continues_exactly_where_the_exported_one_was(
     assert set(await lease_all(worker, 899)) == {str(n) for n in range(900)} - {"1"}
 
 
+async def test_what_was_seen_in_the_small_form_is_known_again_after_an_import(
+    crawl: Crawl, tmp_path: Path
+) -> None:
+    # Given an export of a crawl of the small form, and an exact crawl that has seen something
+    member = await crawl.join(seen_small=True, persist=True)
+    await give(member, pages(300))
+    await member.leave()
+    file = tmp_path / "crawl.jsonl"
+    await operations.export(await opened(crawl), file)
+    client, name = crawl.frontier.client, crawl.frontier.crawl
+    exact = Crawl(Frontier(client, f"{name}-exact"), crawl.redis)
+    await give(await exact.join(), pages(1))
+    # When it is imported under a new name
+    copy = await operations.Crawl.open(client, f"{name}-copy", new=True)
+    await operations.import_from(copy, file)
+    # Then all is known again, and the exact crawl takes none of it
+    twin = Crawl(Frontier(client, copy.name), crawl.redis)
+    assert (await give(await twin.join(), pages(300))).known == 300
+    with pytest.raises(operations.BadRequest, match="small form"):
+        await operations.import_from(await opened(exact), file)
+
+
 async def test_a_crawl_that_moves_is_not_exported(crawl: Crawl, tmp_path: Path) -> None:
     # Given a crawl with a live worker
     await give(await crawl.join(), pages(1))

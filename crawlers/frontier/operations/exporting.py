@@ -7,6 +7,7 @@ from typing import TextIO
 
 from . import lines
 from .crawl import MOST, BadRequest, Crawl, Queued, parse_element
+from .finding import short_of
 from .lines import Ends
 from .queues import from_head
 
@@ -40,14 +41,14 @@ def _without_moves(meta: dict[str, int]) -> dict[str, int]:
 
 
 async def _write(crawl: Crawl, meta: dict[str, int], out: TextIO) -> Ends:
-    figures = {name: meta.get(name, 0) for name in ("run", "done", "dropped", "scrapy_redis")}
+    figures = {name: meta.get(name, 0) for name in ("run", "done", "dropped", "scrapy_redis", "seen_small")}
     out.write(lines.written("crawl", version=lines.VERSION, name=crawl.name, **figures))
     queued = await _write_queued(crawl, out)
     dead = 0
     async for some in crawl.letters():
         out.writelines(map(lines.written_request, some))
         dead += len(some)
-    seen = await _write_seen(crawl, out)
+    seen = await _write_seen(crawl, bool(figures["seen_small"]), out)
     out.write(lines.written("end", queued=queued, dead=dead, seen=seen))
     return Ends(queued, dead, seen)
 
@@ -74,12 +75,12 @@ async def _write_queue(crawl: Crawl, host: str, priority: int, out: TextIO) -> i
     return number
 
 
-async def _write_seen(crawl: Crawl, out: TextIO) -> int:
+async def _write_seen(crawl: Crawl, small: bool, out: TextIO) -> int:
     number = 0
     waiting: list[int] = []
     for bucket in {bucket async for bucket in crawl.names("seen:")}:
         async for member in crawl.client.sscan_iter(f"{crawl.base}:seen:{bucket}", count=MOST):
-            waiting.append(int(member))
+            waiting.append(short_of(int(member), int(bucket)) if small else int(member))
         while len(waiting) >= MOST:
             number += _write_some(waiting, out)
     while waiting:

@@ -12,7 +12,7 @@ from .asking import Host, describe
 from .crawl import Crawl, Leased, Letter, parse_element
 from .queues import elements
 
-_HASH_BITS, SMALL_LEVEL, SMALL_BITS = 26, 12, 44  # as in seen.lua
+_HASH_BITS, _SMALL_LEVEL, _SMALL_BITS = 26, 12, 44  # as in seen.lua
 _MOST_PREVIEW = 500  # bytes of a URL that a refused request's dead letter shows
 
 
@@ -91,10 +91,15 @@ def place_of(fingerprint: int, level: int, split: int, small: int) -> tuple[int,
     """The bucket of the seen set that holds `fingerprint`, and as what, as `seen.lua` has it."""
     hashed, member = int(str(fingerprint)[-10:]) % (1 << _HASH_BITS), fingerprint
     if small:
-        hashed = abs(int(str(fingerprint)[-14:])) % (1 << SMALL_BITS)
-        member = (hashed >> SMALL_LEVEL) - 2**31
+        hashed = abs(int(str(fingerprint)[-14:])) % (1 << _SMALL_BITS)
+        member = (hashed >> _SMALL_LEVEL) - 2**31
     bucket = hashed % (1 << level)
     return (bucket if bucket >= split else hashed % (2 << level)), member
+
+
+def short_of(member: int, bucket: int) -> int:
+    """Of the small form: the bits of a fingerprint that is in `bucket` as `member`; it is as good as that."""
+    return (member + 2**31 << _SMALL_LEVEL) + bucket % (1 << _SMALL_LEVEL)
 
 
 async def _in_queue(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Place | None:

@@ -56,15 +56,20 @@ async def import_from(crawl: Crawl, file: Path) -> Imported:
     Raises :class:`BadRequest` for a file that is no whole export, before anything has changed, and where
     Redis fails: then it says how much is there.
     """
-    begins = first_line(file)
-    restorer, imported = Restorer(crawl, begins.run, begins.scrapy_redis == 1), Imported()
+    begins, there = first_line(file), await crawl.meta()
+    if begins.seen_small and there.get("seen") and not there.get("seen_small"):
+        raise BadRequest(
+            f"{file} holds URLs in the small form, {crawl.name} the exact one: import it under another name"
+        )
+    restorer = Restorer(crawl, begins.run, begins.scrapy_redis == 1, begins.seen_small == 1)
+    imported = Imported()
     imported.restored = restorer.restored
     try:
         await _read_all(file, restorer, imported)
         await restorer.count(begins.done, begins.dropped)
     except RedisError as error:
-        there = f"{imported.restored.queued:,} requests, {imported.restored.dead:,} dead letters"
-        raise BadRequest(f"Redis failed when {there} had been imported, clear it first: {error}") from None
+        so_far = f"{imported.restored.queued:,} requests, {imported.restored.dead:,} dead letters"
+        raise BadRequest(f"Redis failed when {so_far} had been imported, clear it first: {error}") from None
     return imported
 
 

@@ -2,7 +2,7 @@
 
 | kind | fields |
 | --- | --- |
-| `crawl` | the first line: `version`, `name`, `run`, `done`, `dropped`, `scrapy_redis` (0 or 1) |
+| `crawl` | the first line: `version`, `name`, `run`, `done`, `dropped`; 0 or 1: `scrapy_redis`, `seen_small`|
 | `queued` | `url`, `host`, `priority`, `attempts`, `payload` (as it stands in Redis, in base64) |
 | `dead` | the same and `reason`, `id` |
 | `seen` | `fingerprints`: up to 1,000 whole numbers of 64 bits |
@@ -50,6 +50,7 @@ class Begins:
     done: int
     dropped: int
     scrapy_redis: int
+    seen_small: int
 
 
 def written(kind: str, **fields: Any) -> str:
@@ -102,7 +103,8 @@ def _begins(fields: dict[str, Any]) -> Begins:
     if fields.get("version") != VERSION:
         raise BadLine(f"it is of version {fields.get('version')!r}, and {VERSION} is known here")
     run, done, dropped = (_number(fields, name, 2**50) for name in ("run", "done", "dropped"))
-    return Begins(_text(fields, "name"), run, done, dropped, _number(fields, "scrapy_redis", 1))
+    foreign, small = (_number(fields, name, 1) for name in ("scrapy_redis", "seen_small"))
+    return Begins(_text(fields, "name"), run, done, dropped, foreign, small)
 
 
 def _payload(fields: dict[str, Any]) -> bytes:

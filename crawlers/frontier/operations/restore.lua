@@ -13,9 +13,9 @@
 if meta.generation == 0 then
   meta.generation = 1
   meta.run = math.max(input.run, 1)
-  choose_seen(input.seen_small)
   redis.call('HSET', META, 'started_ms', digits(now_ms))
 end
+if input.seen_small then choose_seen(true) end
 if input.scrapy_redis then redis.call('HSET', META, 'scrapy_redis', 1) end
 for _, request in ipairs(input.queued) do
   push(host_of(request[1]), digits(request[2]), { request[3] .. ' ' .. request[4] }, false)

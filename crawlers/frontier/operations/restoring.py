@@ -25,13 +25,14 @@ class Restored:
 class Restorer:
     """Gathers what is to be put into `crawl`, and puts it in whenever there is enough. End with `flush`.
 
-    `run` is that of a crawl which is new in Redis; `scrapy_redis`: fingerprints are scrapy-redis' own. What
-    `restored` says is in Redis.
+    `run` is that of a crawl which is new in Redis; `scrapy_redis`: fingerprints are scrapy-redis' own;
+    `seen_small`: they are of the small form. What `restored` says is in Redis.
     """
 
     crawl: Crawl
     run: int = 0
     scrapy_redis: bool = False
+    seen_small: bool = False
     restored: Restored = field(default_factory=Restored)
     _queued: list[Queued] = field(default_factory=list)
     _dead: list[Letter] = field(default_factory=list)
@@ -76,6 +77,7 @@ class Restorer:
                 "dead": [(d.host, d.priority, d.attempts, d.payload, d.reason, d.id) for d in self._dead],
                 "seen": [str(fingerprint) for fingerprint in self._seen],
                 "scrapy_redis": self.scrapy_redis,
+                "seen_small": self.seen_small,
                 "run": self.run,
                 "done": done,
                 "dropped": dropped,
