@@ -100,6 +100,7 @@ class _Primary(Redis):
     """A client for the primary that sentinels know. Closing it closes the connections to them as well."""
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Closes the connections to the primary and to the sentinels."""
         await super().aclose(close_connection_pool)
         pool: Any = self.connection_pool
         for sentinel in pool.sentinel_manager.sentinels:

@@ -30,9 +30,11 @@ class _DataOnly(pickle.Unpickler):
     """A second lock behind the first: it knows no names."""
 
     def find_class(self, module_name: str, global_name: str) -> NoReturn:
+        """Refuses every name."""
         raise RefusedPickle(f"it names {module_name}.{global_name}")
 
     def persistent_load(self, pid: Any) -> NoReturn:
+        """Refuses what stands elsewhere."""
         raise RefusedPickle(f"it refers to {pid!r}")
 
 

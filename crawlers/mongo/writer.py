@@ -122,6 +122,7 @@ class _Lane:
         self._trouble = Trouble(collection.full_name)
 
     async def write(self, document: Document) -> None:
+        """Returns when MongoDB has acknowledged `document`. Raises :class:`Refused` where it never will."""
         operation, size = encode(document)
         write = _Write(operation, size, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
