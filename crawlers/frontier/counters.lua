@@ -32,12 +32,12 @@ local OF_A_RUN = { 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'r
 local MOST_OF = { seen_level = 26, seen_split = 2 ^ 26 }
 
 local meta = {} -- counter -> number
-local stored = {} -- the same as it is in Redis
+local stored -- the same as it is in Redis, in the order of COUNTERS
 
 local function read_counters()
-  local values = redis.call('HMGET', sound(META, 'hash'), unpack(COUNTERS))
+  stored = first_use('hash', 'HMGET', META, unpack(COUNTERS))
   for i = 1, #COUNTERS do
-    local name, value, number = COUNTERS[i], values[i], 0
+    local name, value, number = COUNTERS[i], stored[i], 0
     if value and value ~= '0' then
       number = whole(value, MOST_OF[name])
       if not number then
@@ -46,7 +46,7 @@ local function read_counters()
         number = 0
       end
     end
-    meta[name], stored[name] = number, number
+    meta[name], stored[i] = number, number
   end
 end
 read_counters()
@@ -61,11 +61,11 @@ local bury_odd -- in library.lua
 local function save_counters()
   bury_odd()
   local values = {}
-  for _, name in ipairs(COUNTERS) do
-    if meta[name] ~= stored[name] then
+  for i, name in ipairs(COUNTERS) do
+    if meta[name] ~= stored[i] then
       values[#values + 1] = name
       values[#values + 1] = digits(meta[name])
-      stored[name] = meta[name]
+      stored[i] = meta[name]
     end
   end
   if #values > 0 then redis.call('HSET', META, unpack(values)) end

@@ -168,10 +168,10 @@ local function reply(leased, known)
   return { OK, leased, counters, due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent }
 end
 
-local worker_key = sound(base .. ':worker:' .. input.worker, 'hash')
+local worker_key = base .. ':worker:' .. input.worker
 local leases_key = sound(base .. ':leases:' .. input.worker, 'hash')
 if not redis.call('ZSCORE', WORKERS, input.worker) then return { FENCED } end
-local before = redis.call('HMGET', worker_key, 'sequence', 'first', 'last', 'done')
+local before = first_use('hash', 'HMGET', worker_key, 'sequence', 'first', 'last', 'done')
 local sequence = whole(before[1])
 if sequence ~= input.sequence and sequence ~= input.sequence - 1 then
   -- Redis came back without its last writes: what this worker believes to hold may be another's now.

@@ -97,7 +97,5 @@ end
 sound(WORKERS, 'zset')
 sound(BUSY, 'set')
 sound(HUNGRY, 'set')
-sound(POLICY, 'hash')
 sound(DEAD, 'stream')
-sound(PURGE, 'hash')
 

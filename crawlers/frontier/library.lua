@@ -216,7 +216,7 @@ end
 -- Gives up all queues and the seen set at the cost of one number; `purge` frees them bit by bit.
 local function retire_generation()
   local generation = math.max(meta.generation, 1)
-  redis.call('HSET', PURGE, generation, 2 ^ meta.seen_level + meta.seen_split)
+  first_use('hash', 'HSET', PURGE, generation, 2 ^ meta.seen_level + meta.seen_split)
   for name, value in pairs({ generation = generation + 1, seen_level = 0, seen_split = 0, seen = 0, out = 0 }) do
     meta[name] = value
   end
@@ -226,7 +226,7 @@ end
 
 -- Frees up to `most` buckets and hosts of generations given up. Returns whether any are left.
 local function purge(most)
-  if redis.call('EXISTS', PURGE) == 0 then return false end
+  if first_use('hash', 'HLEN', PURGE) == 0 then return false end
   local generation, buckets = unpack(redis.call('HGETALL', PURGE))
   local old = tag .. ':' .. generation
   redis.call('UNLINK', old .. ':suspects', old .. ':pages')

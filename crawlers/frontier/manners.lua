@@ -13,16 +13,14 @@ local TERMS = { 'delay_ms', 'limit', 'jitter', 'robots', 'start_ms', 'back_off_m
                 'strict', 'chunk' }
 
 local function read_terms()
-  local packed = redis.call('HGET', POLICY, '*')
+  local packed = first_use('hash', 'HGET', POLICY, '*')
   local ok, found = pcall(cmsgpack.unpack, packed or '')
   if not packed or not ok or type(found) ~= 'table' then found = {} end
-  local read = {}
   for i = 1, #TERMS do
     local value = found[TERMS[i]]
-    local sane = type(value) == 'number' and value >= 0 and value <= MOST_TERM
-    read[TERMS[i]] = sane and value or 0
+    if type(value) ~= 'number' or value < 0 or value > MOST_TERM then found[TERMS[i]] = 0 end
   end
-  return read
+  return found
 end
 
 local terms = read_terms()

@@ -8,13 +8,15 @@
 
 local BUCKET_LOAD = 200 -- mean; the fullest holds 2x as many and stays an intset, whose limit is 512
 local HASH_BITS = 26
+local HASHES = 2 ^ HASH_BITS
 
 local level, split, size = meta.seen_level, meta.seen_split, meta.seen
+local doubled = 2 ^ level
 
 -- The low bits of a fingerprint's last ten digits, for Lua counts exactly to 2^53 only. All of them would fill
 -- the buckets no more evenly: 10^10 is 149 times 2^26.
 local function hash_of(fingerprint)
-  return (tonumber(string.sub(fingerprint, -10)) or 0) % 2 ^ HASH_BITS
+  return (tonumber(string.sub(fingerprint, -10)) or 0) % HASHES
 end
 
 local SMALL_LEVEL, SMALL_BITS = 12, 44 -- small crawls start with 2^12 buckets
@@ -38,28 +40,28 @@ end
 
 -- The two halves are written anew, so that a bucket that outgrew its intset becomes one again.
 local function split_bucket()
-  local from, to = sound(bucket_key(split), 'set'), sound(bucket_key(split + 2 ^ level), 'set')
+  local from, to = sound(bucket_key(split), 'set'), sound(bucket_key(split + doubled), 'set')
   local kept, gone = {}, {}
   for _, member in ipairs(redis.call('SMEMBERS', from)) do
-    local half = hash_in(split, member) % 2 ^ (level + 1) == split and kept or gone
+    local half = hash_in(split, member) % (2 * doubled) == split and kept or gone
     half[#half + 1] = member
   end
   redis.call('DEL', from)
   in_slices(kept, function(...) redis.call('SADD', from, ...) end)
   in_slices(gone, function(...) redis.call('SADD', to, ...) end)
   split = split + 1
-  if split == 2 ^ level then level, split = level + 1, 0 end
+  if split == doubled then level, split, doubled = level + 1, 0, 2 * doubled end
 end
 
 local function add_to_seen(fingerprint)
   local hash, member = place_of(fingerprint)
-  local bucket = hash % 2 ^ level
-  if bucket < split then bucket = hash % 2 ^ (level + 1) end
+  local bucket = hash % doubled
+  if bucket < split then bucket = hash % (2 * doubled) end
   local new = redis.pcall('SADD', bucket_key(bucket), member)
   if new == 0 then return false end
   if new ~= 1 then redis.call('SADD', sound(bucket_key(bucket), 'set'), member) end
   size = size + 1
-  if size > BUCKET_LOAD * (2 ^ level + split) and level < HASH_BITS then split_bucket() end
+  if size > BUCKET_LOAD * (doubled + split) and level < HASH_BITS then split_bucket() end
   return true
 end
 
@@ -74,5 +76,6 @@ local function choose_seen(small)
   if meta.seen > 0 then return end
   meta.seen_small = small and 1 or 0
   level, split, size = small and SMALL_LEVEL or 0, 0, 0
+  doubled = 2 ^ level
   save_seen()
 end
