@@ -30,8 +30,11 @@ _MOST_PREVIEW = 500  # bytes of a bad entry that its dead letter shows
 class Worker(Protocol):
     """What the intake needs of the worker that it feeds."""
 
-    poll_s: float
     takes_start_urls: bool  # False before the first exchange, and once the crawl is sealed
+
+    @property
+    def poll_s(self) -> float:
+        """How often to look where nothing was found."""
 
     def refuse(self, refused: Refused) -> None:
         """Sets an entry aside, among the dead letters."""

@@ -16,6 +16,7 @@ from typing import Any
 import redis
 
 from crawlers.frontier import Batch, Found, Frontier, Lease, Member, Reply, Terms, connect
+from crawlers.scheduler.pace import Pace
 from deploy.local.servers import redis_server
 
 WORKERS = 8
@@ -25,8 +26,6 @@ WANT = (32, 64)
 _DAY_MS = 86_400_000
 _PAYLOAD = b"x" * 80  # what a URL of as many characters takes
 _BATCH = 1000
-# As crawlers.scheduler.worker asks where it got nothing.
-_FLEET_POLL_S, _WORKER_POLL_S, _FLEET_ASK_S = 0.05, 0.25, 0.002
 
 Look = Callable[[list[Lease], Reply], Awaitable[bool]]
 """Is told what was held before an exchange, and its reply; False ends the work."""
@@ -95,7 +94,7 @@ def spread(crowd: Crowd, over_ms: int) -> None:
 
 async def work(member: Member, seed: int, look: Look) -> None:
     """Exchanges as a worker does whose pages take no time, until `look` says that it is over."""
-    chance = random.Random(seed)
+    chance, pace = random.Random(seed), Pace()
     held: list[Lease] = []
     going_on = True
     while going_on:
@@ -106,16 +105,11 @@ async def work(member: Member, seed: int, look: Look) -> None:
                 want=chance.randint(*WANT),
             )
         )
+        pace.hear(reply)
         going_on = await look(held, reply)
         held = reply.leases
         if not held:
-            await asyncio.sleep(_pause_s(reply, chance))
-
-
-def _pause_s(reply: Reply, chance: random.Random) -> float:
-    poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
-    apart_s = _FLEET_ASK_S * reply.workers * chance.uniform(0.5, 1.5)
-    return max(min(reply.due_ms / 1000, poll_s), apart_s) if reply.due_ms else poll_s
+            await asyncio.sleep(pace.pause_s(reply, chance))
 
 
 async def work_together(crowd: Crowd, look: Look, **terms: Any) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from crawlers.retrying import until_redis_answers
 from .completion import Held
 from .manners import Manners
 from .outbox import Outbox
+from .pace import LINGER_S, Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +30,6 @@ if TYPE_CHECKING:
     from .config import Config
 
 logger = logging.getLogger(__name__)
-
-# A worker that has enough to do hands in this often at most, a fleet 2,000 times a second: an exchange with
-# nothing in it costs Redis 0.1 ms.
-_LINGER_S, _FLEET_LINGER_S = 0.02, 0.0005
-# How often idle workers ask, all together: a pushed URL is found within 50 ms, by whomever, and an idle
-# fleet of any size costs Redis little. One worker asks four times a second at least.
-_FLEET_POLL_S, _WORKER_POLL_S = 0.05, 0.25
-# All workers wait for the same hosts to be due: together they ask every 2 ms at most, however many they are.
-_FLEET_ASK_S = 0.002
 
 
 class Worker:
@@ -70,10 +61,14 @@ class Worker:
         self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
         self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock)
         self._sent_at, self._ask_at, self._busy_at = 0.0, 0.0, self._clock()
-        self.poll_s = _FLEET_POLL_S
-        self._linger_s = _LINGER_S
+        self._pace = Pace()
         self._stopping = self._deaf = self._held_back = False
         self._run = 0
+
+    @property
+    def poll_s(self) -> float:
+        """How often to look for start URLs, in seconds."""
+        return self._pace.poll_s
 
     # What Scrapy's side calls: memory only -------------------------------------------------------------
 
@@ -195,11 +190,11 @@ class Worker:
         heartbeat_at = self._sent_at + self._config.terms.ttl_ms / 3000
         if self._has_news():
             # A host waits to hear that it was asked; what is done and found can wait.
-            linger_s = _LINGER_S if self.manners.pressing else self._linger_s
+            linger_s = LINGER_S if self.manners.pressing else self._pace.linger_s
             return 0 if not self._buffer else self._sent_at + linger_s - now
         due_at = min(heartbeat_at, self._ask_at) if self._is_hungry() else heartbeat_at
         if len(self._completion) or self._deaf:  # pages under way end without a sign
-            due_at = min(due_at, now + _LINGER_S)
+            due_at = min(due_at, now + LINGER_S)
         return due_at - now
 
     async def _exchange(self, want: int | None = None) -> None:
@@ -243,9 +238,8 @@ class Worker:
         now = self._clock()
         self._counts = reply.counts
         self.takes_start_urls = not (reply.sealed or self._deaf or self._held_back)
-        self.poll_s = min(max(_FLEET_POLL_S * reply.workers, _FLEET_POLL_S), _WORKER_POLL_S)
-        self._linger_s = max(_LINGER_S, _FLEET_LINGER_S * reply.workers)
-        self._ask_at = now if len(reply.leases) >= batch.want else now + self._pause_s(reply)
+        self._pace.hear(reply)
+        self._ask_at = now if len(reply.leases) >= batch.want else now + self._pace.pause_s(reply)
         self._outbox.entered(batch)
         self._count(batch, reply)
         self.manners.alive_until_s = self._sent_at + self._config.terms.ttl_ms / 1000
@@ -254,13 +248,6 @@ class Worker:
         self.finished = reply.finished and not self._outbox
         if changed:
             self._on_change()
-
-    def _pause_s(self, reply: Reply) -> float:
-        """Until a host is due. One that is already, and was not leased, is left to workers that have less."""
-        if not reply.due_ms:
-            return self.poll_s
-        apart_s = _FLEET_ASK_S * reply.workers * random.uniform(0.5, 1.5)
-        return max(min(reply.due_ms / 1000, self.poll_s), min(apart_s, _WORKER_POLL_S))
 
     def _keep(self, leases: list[Lease]) -> None:
         """Who has the turn of a host goes first, for nobody else can have it meanwhile."""
