@@ -68,6 +68,8 @@ class Command(ScrapyCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         """Does what was asked for, or says in one sentence why not."""
+        if args and opts.argument is None and not args[0].startswith("-"):
+            opts.argument = args.pop(0)  # argparse looks for it beside the verb only, not behind options
         try:
             _check(args, opts)
             self.exitcode = asyncio.run(self._run(opts))

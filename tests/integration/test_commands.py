@@ -134,6 +134,8 @@ def test_where_answers_for_each_place_in_which_a_url_can_be(console: Console) ->
     told = console.run("where", "http://a.example/4?a=2&b=1")
     assert "is queued: 1 request of its host before it" in told
     assert "not one by one" in told
+    # And it doesn't matter where the options stand
+    assert console.run("where", "--crawl", console.crawl, "http://a.example/4?a=2&b=1") == told
 
 
 def test_pause_resume_seal_and_status_tell_the_same_story(console: Console) -> None:
