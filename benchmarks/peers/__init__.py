@@ -108,7 +108,12 @@ AIO_SCRAPY = Peer(
     ["aio-scrapy==2.1.9", "w3lib==2.1.2"],  # it imports names that later ones do not have
     lambda bin_, url, redis_url: [bin_ / "python", PROGRAMS / "aioscrapy_crawl.py", url, redis_url],
 )
-PEERS = (CELERY, CRAWLEE, AIO_SCRAPY)
+BARE_LOOP = Peer(
+    "aiohttp, lxml, uvloop, a set: no crawler",
+    ["aiohttp==3.14.5", "lxml==6.1.3", "uvloop==0.23.0"],
+    lambda bin_, url, _redis_url: [bin_ / "python", PROGRAMS / "bare_loop.py", url],
+)
+PEERS = (CELERY, CRAWLEE, AIO_SCRAPY, BARE_LOOP)
 
 
 def usable(at: Bench, few: PracticeSite, pages: int) -> list[Peer]:

@@ -20,12 +20,17 @@ local meta = redis.call('HMGET', tag .. ':meta', 'enqueued', 'done', 'queued', '
 for i = 1, 9 do meta[i] = tonumber(meta[i]) or 0 end
 local base = tag .. ':' .. math.max(meta[9], 1)
 local queued, leased, again, workers, host_queued, host_active = 0, 0, {}, {}, 0, 0
-for _, key in ipairs(redis.call('KEYS', base .. ':requests:*')) do
-  for _, element in ipairs(redis.call('LRANGE', key, 0, -1)) do
-    queued = queued + 1
-    local attempts, payload = string.match(element, '^(%d+) (.*)$')
-    if attempts ~= '0' then again[#again + 1] = payload end
+for _, kind in ipairs({ ':requests:*', ':tail:*', ':chunk:*' }) do
+  for _, key in ipairs(redis.call('KEYS', base .. kind)) do
+    for _, element in ipairs(redis.call('LRANGE', key, 0, -1)) do
+      queued = queued + 1
+      local attempts, payload = string.match(element, '^(%d+) (.*)$')
+      if attempts ~= '0' then again[#again + 1] = payload end
+    end
   end
+end
+for _, record in ipairs(redis.call('HVALS', base .. ':chunks')) do -- those in MongoDB
+  queued = queued + (tonumber(string.match(record, '^out %S+ (%d+) ')) or 0)
 end
 for _, key in ipairs(redis.call('KEYS', base .. ':leases:*')) do
   local held = {}
@@ -106,9 +111,9 @@ class Observer:
         """Keys that a crawl which has ended in order does not leave.
 
         It does leave, for each list of start URLs, the number of its last claim, and for a while what it
-        knows of hosts.
+        knows of hosts and what there is to be deleted in MongoDB.
         """
-        kept = {f"{self._tag}:meta", f"{self._tag}:dead", f"{self._tag}:policy"}
+        kept = {f"{self._tag}:{name}" for name in ("meta", "dead", "policy", "returned")}
         left = {key.decode() for key in self.client.scan_iter("*", count=1000)} - kept
         left = {key for key in left if not key.startswith((f"{self._tag}:manners:", f"{self._tag}:robots:"))}
         return sorted(key for key in left if ":claims:" not in key or self.client.hkeys(key) != [b"last"])
