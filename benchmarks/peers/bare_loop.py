@@ -1,4 +1,4 @@
-"""No crawler at all: aiohttp, lxml, uvloop and a set, the least that Python takes: `python bare_loop.py URL`."""
+"""No crawler at all: aiohttp, lxml, uvloop and a set, the least Python takes: `python bare_loop.py URL`."""
 
 from __future__ import annotations
 
