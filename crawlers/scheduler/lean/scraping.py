@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     from scrapy.core.scraper import Slot
 
+# Iterations of the loop from an answer until the request that takes its place is on its way: the engine is
+# called, its task begins, writes, and the loop sends. Callbacks that go before all that leave places empty: at
+# sites that take 250 ms 92 % of 32 were used so, and 96 % are.
+_UNTIL_SENT = 4
 _AT_ONCE = 50  # outputs of a callback, before the loop sees to other pages
 
 
@@ -52,7 +56,8 @@ class Scraper(ScrapyScraper):
         slot.active.add(request)
         slot.active_size += _size(slot, result)
         try:
-            await self._take_turn()
+            for _ in range(_UNTIL_SENT):
+                await asyncio.sleep(0)
             await self._scrape(result, request)
         except Exception:
             text = "Scraper bug processing %(request)s"
@@ -60,18 +65,6 @@ class Scraper(ScrapyScraper):
         finally:
             slot.finish_response(result, request)
             self._check_if_closing()
-
-    @cached_property
-    def _turn(self) -> asyncio.Lock:
-        return asyncio.Lock()
-
-    async def _take_turn(self) -> None:
-        """Returns to one page an iteration of the loop. Otherwise the callbacks of all answers that came
-        together go before the requests that take their places: at sites that take 250 ms 92 % of 32 slots
-        were used so, and 96 % are.
-        """
-        async with self._turn:
-            await asyncio.sleep(0)
 
     async def _scrape(self, result: Response | Failure, request: Request) -> None:
         passage = self._passage
