@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from scrapy.core.scraper import Slot
 
 # Iterations of the loop from an answer until the request that takes its place is on its way: the engine is
-# called, its task begins, writes, and the loop sends. Callbacks that go before all that leave places empty: at
-# sites that take 250 ms 92 % of 32 were used so, and 96 % are.
+# called, its task begins, writes, and the loop sends. Callbacks that go before all that leave places empty:
+# at sites that take 250 ms 92 % of 32 were used so, and 96 % are.
 _UNTIL_SENT = 4
 _AT_ONCE = 50  # outputs of a callback, before the loop sees to other pages
 
