@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import KeysView, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
@@ -67,13 +68,12 @@ class EngineView:
         if missing:
             raise UnknownScrapy(f"this version of Scrapy has no {', '.join(missing)}: install scrapy~=2.19")
 
-    def is_over(self, request: Request) -> bool:
-        """`request` is neither in the downloader nor in the scraper, after it was handed to the engine."""
+    def over(self, requests: KeysView[Request]) -> Set[Request]:
+        """Those of `requests`, which the engine was given, that are neither in downloader nor scraper."""
         slot = self._scraper.slot
         assert slot is not None
-        if request in self._downloader.active or request in slot.active:
-            return False
-        return not any(request is queued for _, queued, _ in slot.queue)
+        over = requests - self._downloader.active - slot.active
+        return over.difference(queued for _, queued, _ in slot.queue) if over else over
 
     def quiet(self) -> bool:
         """Nothing is under way and the spider's start is exhausted: no new links can turn up."""
@@ -144,7 +144,8 @@ class Completion:
     def sweep(self) -> tuple[list[int], list[Failed], list[int]]:
         """The leases that are done, those that failed and those that go back, since the last call."""
         done, failed, released = [], [], []
-        for request in [r for r in self._leases if self.engine.is_over(r)]:
+        over = self.engine.over(self._leases.keys()) if self._leases else frozenset()
+        for request in [r for r in self._leases if r in over] if over else ():
             lease = self._leases.pop(request).lease.id
             failure = self._failures.pop(request, None)
             if request in self._given_back:
