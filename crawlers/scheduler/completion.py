@@ -145,7 +145,7 @@ class Completion:
         """The leases that are done, those that failed and those that go back, since the last call."""
         done, failed, released = [], [], []
         over = self.engine.over(self._leases.keys()) if self._leases else frozenset()
-        for request in [r for r in self._leases if r in over] if over else ():
+        for request in [r for r in self._leases if r in over]:
             lease = self._leases.pop(request).lease.id
             failure = self._failures.pop(request, None)
             if request in self._given_back:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,30 @@ import pytest
 import redis
 
 from deploy.local.practice_site import PracticeSite
-from deploy.local.servers import redis_server
+from deploy.local.servers import RedisServer, redis_server
 from tests.helpers import start_spider, wait_until
 
 PAGES = 1000
 
 
 @pytest.fixture
-def options(practice_site: PracticeSite, tmp_path: Path, mongo_uri: str, database: str) -> dict[str, Any]:
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of the test's own, which may be filled."""
+    with redis_server(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    """A connection to it."""
+    with redis.Redis.from_url(server.url) as client:
+        yield client
+
+
+@pytest.fixture
+def options(
+    practice_site: PracticeSite, tmp_path: Path, server: RedisServer, mongo_uri: str, database: str
+) -> dict[str, Any]:
     """What every worker needs."""
     return {
         "folder": tmp_path,
@@ -29,7 +46,7 @@ def options(practice_site: PracticeSite, tmp_path: Path, mongo_uri: str, databas
             "FRONTIER_LEASE_TTL_S": 2,
             "CONCURRENT_REQUESTS": 8,
         },
-        "env": {"MONGO_URI": mongo_uri, "MONGO_DATABASE": database},
+        "env": {"REDIS_URL": server.url, "MONGO_URI": mongo_uri, "MONGO_DATABASE": database},
     }
 
 
@@ -46,15 +63,12 @@ def meta(client: redis.Redis, name: str) -> int:
 
 def test_two_workers_one_of_them_killed_crawl_what_is_out_of_redis(
     options: dict[str, Any],
-    tmp_path: Path,
+    client: redis.Redis,
     mongo_client: pymongo.MongoClient[dict[str, object]],
     database: str,
 ) -> None:
     # Given a site of which more is found than may stay in Redis, and two workers
     with ExitStack() as stack:
-        server = stack.enter_context(redis_server(tmp_path / "redis"))
-        client = stack.enter_context(redis.Redis.from_url(server.url))
-        options["env"]["REDIS_URL"] = server.url
         first, second = (stack.enter_context(start_spider("pages", **options)) for _ in range(2))
         wait_until(lambda: meta(client, "out") > 100, 60)
         mover: Any = client.get("{deep}:mover")
@@ -72,17 +86,13 @@ def test_two_workers_one_of_them_killed_crawl_what_is_out_of_redis(
 
 def test_a_worker_takes_nothing_more_while_redis_is_nearly_full(
     options: dict[str, Any],
-    tmp_path: Path,
+    client: redis.Redis,
     mongo_client: pymongo.MongoClient[dict[str, object]],
     database: str,
 ) -> None:
     # Given a crawl under way, of which nothing may leave Redis
-    with ExitStack() as stack:
-        server = stack.enter_context(redis_server(tmp_path / "redis"))
-        client = stack.enter_context(redis.Redis.from_url(server.url))
-        options["env"]["REDIS_URL"] = server.url
-        options["settings"] |= {"FRONTIER_QUEUED_IN_REDIS": 0, "DOWNLOAD_DELAY": 0.005}
-        worker = stack.enter_context(start_spider("pages", **options))
+    options["settings"] |= {"FRONTIER_QUEUED_IN_REDIS": 0, "DOWNLOAD_DELAY": 0.005}
+    with start_spider("pages", **options) as worker:
         wait_until(lambda: meta(client, "done") > 20, 60)
         # When Redis is nearly full
         client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.95))
