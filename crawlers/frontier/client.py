@@ -50,6 +50,7 @@ class Member:
                 "released": batch.released,
                 "want": batch.want,
                 "slots": batch.slots,
+                "spares": batch.spares,
                 "idle": batch.idle,
                 "ttl_ms": self._terms.ttl_ms,
                 "max_attempts": self._terms.max_attempts,
@@ -61,7 +62,7 @@ class Member:
         reply = await scripts.EXCHANGE(self._frontier.client, self._frontier.keys, prepared)
         if reply[0] != 0:
             return Reply(fenced=True)
-        _, leases, counts, due_ms, finished, workers, known, sealed, spent = reply
+        _, leases, counts, due_ms, finished, workers, known, sealed, spent, spares, spared = reply
         return Reply(
             fenced=False,
             leases=[_lease(*leases[at : at + 3]) for at in range(0, len(leases), 3)],
@@ -72,6 +73,8 @@ class Member:
             known=known,
             sealed=sealed == 1,
             spent=[host.decode(errors="replace") for host in spent],
+            spared=[host.decode(errors="replace") for host in spared],
+            spares={spares[at].decode(errors="replace"): spares[at + 1] for at in range(0, len(spares), 2)},
         )
 
     async def exchange(self, batch: Batch) -> Reply:

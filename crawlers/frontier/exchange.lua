@@ -15,10 +15,11 @@
 -- input.ttl_ms        how long after this exchange the worker is taken for alive
 -- input.max_attempts  after so many a request ends among the dead letters
 -- input.slots         how many requests could start at once; who has to wait for it takes no turn of a host
+-- input.spares        {host, slots}, ...: where it would take spares, and the leases with a slot that it still has
 -- ARGV[2]             '1': Redis has not run this script since it was started
 --
--- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent}, or {FENCED} without any
--- effect:
+-- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent, spares, spared}, or {FENCED}
+-- without any effect:
 --   leases    lease, record, flags, ... in one row; record: "priority host leased_ms attempts payload"; flags as
 --             in leasing.lua
 --   counters  enqueued, done, queued, leased, dead, dropped
@@ -27,6 +28,8 @@
 --   known     of `found`, how many were dropped: seen before, or come after the crawl was sealed
 --   sealed    1: the crawl takes no more links and start URLs
 --   spent     hosts that have just had all the pages that the crawl allows them
+--   spares    host, number, ... in one row: of its leases there so many, the last, have no slot, see library.lua
+--   spared    hosts of these that are to be left alone: their spares are to be released
 
 -- Redis came back, and may have forgotten when hosts were asked: as if it had been just now.
 if ARGV[2] == '1' and meta.last_lease > 0 then meta.back_us = now_us end
@@ -99,7 +102,7 @@ local function take_news(leases_key)
 end
 
 -- 3. Completions. A lease that this worker doesn't hold changes nothing.
-local function take_leases(leases_key, ids, act)
+local function take_leases(leases_key, ids, spares, act)
   local fields, records, taken = {}, {}, {}
   for i, id in ipairs(ids) do fields[i] = digits(id) end
   in_slices(fields, function(...)
@@ -112,7 +115,7 @@ local function take_leases(leases_key, ids, act)
     taken[id] = true
     number = number + (records[i] and 1 or 0)
   end
-  take_back(ids, records, act)
+  take_back(ids, records, spares, act)
   return number
 end
 
@@ -120,17 +123,17 @@ local function exonerate_its(_, host, record)
   exonerate(request_of(record, host).payload)
 end
 
-local function settle(leases_key)
+local function settle(leases_key, spares)
   local failures, ids, released = {}, {}, {}
-  local completed = take_leases(leases_key, input.done, are_suspects() and exonerate_its or nil)
+  local completed = take_leases(leases_key, input.done, spares, are_suspects() and exonerate_its or nil)
   for i, failure in ipairs(input.failed) do ids[i], failures[failure[1]] = failure[1], failure end
-  take_leases(leases_key, ids, function(id, host, record)
+  take_leases(leases_key, ids, spares, function(id, host, record)
     local lease = request_of(record, host)
     exonerate(lease.payload)
     fail(lease, failures[id][2], failures[id][3])
   end)
   for i = #input.released, 1, -1 do released[#released + 1] = input.released[i] end
-  take_leases(leases_key, released, function(_, host, record) -- the oldest goes to the front last
+  take_leases(leases_key, released, spares, function(_, host, record) -- the oldest goes to the front last
     local lease = request_of(record, host)
     requeue(lease, lease.attempts, true)
   end)
@@ -158,20 +161,21 @@ local function leased_before(leases_key, first, last)
   return leased
 end
 
-local function reply(leased, known)
+local function reply(leased, known, spares)
   local due = redis.call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
   local due_ms = due and math.max(0, math.ceil((due - now_us) / 1000)) or -1
   if terms.strict == 1 and redis.call('ZCARD', URGENT) > 0 then due_ms = 0 end
   local finished = is_finished()
   save_counters()
   local counters = { meta.enqueued, meta.done, meta.queued, meta.leased, meta.dead, meta.dropped }
-  return { OK, leased, counters, due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent }
+  return { OK, leased, counters, due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent,
+           spares_left(spares), hosts_to_spare(spares) }
 end
 
 local worker_key = base .. ':worker:' .. input.worker
 local leases_key = sound(base .. ':leases:' .. input.worker, 'hash')
 if not redis.call('ZSCORE', WORKERS, input.worker) then return { FENCED } end
-local before = first_use('hash', 'HMGET', worker_key, 'sequence', 'first', 'last', 'done')
+local before = first_use('hash', 'HMGET', worker_key, 'sequence', 'first', 'last', 'done', 'spares')
 local sequence = whole(before[1])
 if sequence ~= input.sequence and sequence ~= input.sequence - 1 then
   -- Redis came back without its last writes: what this worker believes to hold may be another's now.
@@ -181,22 +185,24 @@ if sequence ~= input.sequence and sequence ~= input.sequence - 1 then
   return { FENCED }
 end
 
+local spares = read_spares(before[5])
+
 -- 4. The heartbeat: alive until now + ttl, and with it every lease that this worker holds.
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 if sequence == input.sequence then
-  return reply(leased_before(leases_key, whole(before[2]) or 1, whole(before[3]) or 0), 0)
+  return reply(leased_before(leases_key, whole(before[2]) or 1, whole(before[3]) or 0), 0, spares)
 end
 local known = take_found(input.found)
 take_refused(input.refused)
 take_news(leases_key)
-local completed = settle(leases_key)
+local completed = settle(leases_key, spares)
 reap(1) -- 5.
 save_places()
-local leased, first, last = lease_more(leases_key, input.want)
+local leased, first, last = lease_more(leases_key, input.want, spares)
 save_hosts()
 redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last),
-           'done', digits((whole(before[4]) or 0) + completed))
+           'done', digits((whole(before[4]) or 0) + completed), 'spares', table.concat(spares_left(spares), ' '))
 redis.call(input.idle and 'SREM' or 'SADD', BUSY, input.worker)
 redis.call(last - first + 1 < input.want and 'SADD' or 'SREM', HUNGRY, input.worker)
 purge(16)
-return reply(leased, known)
+return reply(leased, known, spares)

@@ -42,7 +42,8 @@ local SUSPECTS                     -- set     payloads of requests that one more
 --   <base>:chunks                    hash    id -> "state name length priority host"
 --   <base>:here, <base>:wanted       zsets   ids of chunks that may be moved out, and of those to be brought back
 --   <base>:seen:<bucket>             set     fingerprints as integers
---   <base>:worker:<worker>           hash    sequence, first and last lease of its last reply, done
+--   <base>:worker:<worker>           hash    sequence, first and last lease of its last reply, done; spares:
+--                                            "host number host number ...", see library.lua
 --   <base>:leases:<worker>           hash    lease -> "priority host leased_ms attempts payload"
 
 local OK, FENCED = 0, 1

@@ -19,7 +19,8 @@ local function fair_room(host, room, held)
   -- What could be leased now, were all hosts that are due like this one.
   local slots = host.timed and 1 or free_slots(host)
   local free = math.min(meta.queued, slots * held.due)
-  return math.min(room, math.ceil((meta.leased + held.more + free) / held.workers) - held.before - held.more)
+  local slots_taken = meta.leased - meta.spares + held.more
+  return math.min(room, math.ceil((slots_taken + free) / held.workers) - held.before - held.more)
 end
 
 local function holds_suspect(leases_key)
@@ -60,12 +61,13 @@ local function give_up(host)
 end
 
 -- How many requests of `host` this worker gets now.
-local function room_for(host, share, held)
+local function room_for(host, held)
   if not is_free(host) then return 0 end
   if terms.rests > 0 and host.rests > terms.rests then
     give_up(host)
     return 0
   end
+  local share = host.strikes > 0 and held.share_in_trouble or held.share
   local room = math.min(share, free_slots(host))
   if host.timed then room = math.min(room, 1, input.slots - held.more) end
   return fair_room(host, room, held)
@@ -76,14 +78,63 @@ local function flags_of(host)
   return (host.timed and TIMED or 0) + (is_unknown(host) and SCOUT or 0) + (is_watched and WATCHED or 0)
 end
 
-local function serve(host, share, held)
-  local room = room_for(host, share, held)
-  local taken = room > 0 and keep_one_suspect(host, pop(host, room, terms.strict == 1), held) or {}
-  if #taken == 0 then return taken end
-  take_turn(host, held.last + held.more + 1)
-  host.active = host.active + #taken
-  held.more = held.more + #taken
-  return taken
+-- Up to `room` requests of `host` become leases. Returns how many.
+local function hand_out(host, room, held)
+  local flags, leased, records = flags_of(host), held.leased, held.records
+  local taken = keep_one_suspect(host, pop(host, room, terms.strict == 1), held)
+  for _, request in ipairs(taken) do
+    held.more = held.more + 1
+    local id, record = held.last + held.more, request[1] .. ' ' .. host.name .. held.leased_ms .. request[2]
+    records[#records + 1] = digits(id)
+    records[#records + 1] = record
+    leased[#leased + 1] = id
+    leased[#leased + 1] = record
+    leased[#leased + 1] = flags
+  end
+  return #taken
+end
+
+local function serve(host, held)
+  local room = room_for(host, held)
+  local first, number = held.last + held.more + 1, room > 0 and hand_out(host, room, held) or 0
+  if number == 0 then return end
+  take_turn(host, first)
+  host.active = host.active + number
+  held.slots[host.name] = (held.slots[host.name] or 0) + number
+end
+
+-- Whether a request of `host` may follow another at once.
+local function bears_spares(host)
+  return host.limit > 0 and host.wake_us <= now_us and not (host.timed or is_unknown(host))
+end
+
+-- Of a host at its limit, spares for each slot that the worker has there: so many that they last for an exchange,
+-- and few enough that none waits long behind a slow page while another worker has nothing to do.
+local MOST_SPARES = 4
+local function lease_spares(want, held, spares)
+  for _, entry in ipairs(input.spares) do
+    local name, slots = entry[1], entry[2] + (held.slots[entry[1]] or 0)
+    local room = math.min(want - held.more, MOST_SPARES * slots - (spares[name] or 0))
+    local host = room > 0 and host_of(name)
+    if host and bears_spares(host) and host.active == host.limit and host.strikes + host.rests == 0
+       and fair_room(host, room, held) >= 0 then
+      local number = hand_out(host, room, held)
+      add_spares(spares, name, number)
+      held.before = held.before - number
+    end
+  end
+end
+
+-- The hosts of these spares at which none may start any more, for they asked to be left alone or to be asked
+-- more rarely.
+local function hosts_to_spare(spares)
+  local names, found = {}, {}
+  for name in pairs(spares) do names[#names + 1] = name end
+  read_hosts(names)
+  for _, name in ipairs(names) do
+    if spares[name] > 0 and not bears_spares(hosts[name]) then found[#found + 1] = name end
+  end
+  return found
 end
 
 -- The hosts that are next: up to `most` that are due, in the order of their moments, or the most urgent one.
@@ -97,33 +148,33 @@ local function next_hosts(most)
   return redis.call('ZRANGE', URGENT, 0, 0)
 end
 
--- Leases. The hosts that are next share what is wanted. Returns lease, record, flags of each in one row.
-local function lease_more(leases_key, want)
+-- So many requests of a host in a turn, where it takes no time from one to the next: what a host costs is spent
+-- once for all of them. (Shreedhar and Varghese, "Efficient fair queuing using deficit round robin", 1995.)
+local QUANTUM = terms.delay_ms + terms.throttle == 0 and 4 or 1
+
+-- Leases. The hosts that are next share what is wanted; what is left of it are spares. Returns lease, record,
+-- flags of each in one row, and the first and the last lease.
+local function lease_more(leases_key, want, spares)
   if meta.paused == 1 then want = 0 end
-  local leased, records, leased_ms = {}, {}, ' ' .. digits(now_ms) .. ' '
-  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0, last = meta.last_lease }
+  local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0, last = meta.last_lease,
+                 leased_ms = ' ' .. digits(now_ms) .. ' ', leased = {}, records = {}, slots = {} }
+  for _, number in pairs(spares) do held.before = held.before - number end
+  local quantum = QUANTUM
   repeat
     local rest, before = want - held.more, held.more
-    local due = rest > 0 and next_hosts(rest) or {}
-    local share = math.floor(rest / #due)
-    held.due = nil
+    local most = math.ceil(rest / quantum)
+    local due = rest > 0 and next_hosts(most) or {}
+    held.share, held.due = math.floor(rest / #due), nil
+    held.share_in_trouble = #due < most and held.share or 1
     read_hosts(due)
-    for _, name in ipairs(due) do
-      local host = host_of(name)
-      local flags = flags_of(host)
-      for _, request in ipairs(serve(host, share, held)) do
-        local at, record = #records + 1, request[1] .. ' ' .. name .. leased_ms .. request[2]
-        local id = held.last + (at + 1) / 2
-        records[at], records[at + 1] = digits(id), record
-        leased[#leased + 1] = id
-        leased[#leased + 1] = record
-        leased[#leased + 1] = flags
-      end
-    end
+    for _, name in ipairs(due) do serve(host_of(name), held) end
     save_places() -- beyond a limit that was lowered a host is not ready
-  until held.more >= want or held.more == before
-  in_slices(records, function(...) redis.call('HSET', leases_key, ...) end)
+    local looked_for = quantum
+    quantum = 1 -- in the next round, for hosts that had less
+  until held.more >= want or #due == 0 or (held.more == before and looked_for == 1)
+  if held.more < want then lease_spares(want, held, spares) end
+  in_slices(held.records, function(...) redis.call('HSET', leases_key, ...) end)
   count('last_lease', held.more)
   count('leased', held.more)
-  return leased, held.last + 1, held.last + held.more
+  return held.leased, held.last + 1, held.last + held.more
 end

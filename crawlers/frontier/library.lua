@@ -80,10 +80,37 @@ end
 -- A lease as its worker holds it: priority, host, ms since 1970, attempts, and where its payload starts.
 local RECORD = '^(-?%d+) (%S+) (%d+) (%d+) ()'
 
--- The lease `id` of `name` has ended.
-local function end_lease(id, name)
+-- A spare is a lease without a slot of its host: its worker starts it in the place of another that it has there,
+-- once that is over. So who has slots need not come back for each page, and they are free when it has no spares
+-- of that host. Its record knows how many it has, by host.
+local function read_spares(text)
+  local spares = {}
+  for name, number in string.gmatch(text or '', '(%S+) (%d+)') do spares[name] = number_of(number) end
+  return spares
+end
+
+-- Host, number, ... in one row, of those that are left.
+local function spares_left(spares)
+  local left = {}
+  for name, number in pairs(spares) do
+    if number > 0 then left[#left + 1], left[#left + 2] = name, number end
+  end
+  return left
+end
+
+local function add_spares(spares, name, number)
+  spares[name] = (spares[name] or 0) + number
+  meta.spares = meta.spares + number
+end
+
+-- The lease `id` of `name` has ended, of a worker with these spares.
+local function end_lease(id, name, spares)
   local host = host_of(name)
-  host.active = host.active - 1
+  if (spares[name] or 0) > 0 then
+    add_spares(spares, name, -1)
+  else
+    host.active = host.active - 1
+  end
   if host.starting ~= 0 then end_turn(host, id) end
   meta.leased = meta.leased - 1
   return host
@@ -95,9 +122,9 @@ local function request_of(record, host)
   return { host = host, priority = priority, attempts = tonumber(attempts), payload = string.sub(record, start) }
 end
 
--- Takes leases back from their worker and gives each to `act` with its host: ids and records, false for one
--- that it doesn't hold.
-local function take_back(ids, records, act)
+-- Takes leases back from a worker with these spares and gives each to `act` with its host: ids and records,
+-- false for one that it doesn't hold.
+local function take_back(ids, records, spares, act)
   local names, of = {}, {}
   for i, record in ipairs(records) do
     local _, name, _, _, start = string.match(record or '', RECORD)
@@ -110,7 +137,7 @@ local function take_back(ids, records, act)
   read_hosts(names)
   for i, id in ipairs(ids) do
     if of[i] then
-      local host = end_lease(id, of[i])
+      local host = end_lease(id, of[i], spares)
       if act then act(id, host, records[i]) end
     end
   end
@@ -165,11 +192,12 @@ end
 -- Ends a worker. What it held goes back to the front of the queues; `reason` counts it as an attempt.
 local function remove_worker(worker, reason)
   local held = redis.call('HGETALL', sound(base .. ':leases:' .. worker, 'hash'))
+  local spares = read_spares(first_use('hash', 'HGET', base .. ':worker:' .. worker, 'spares'))
   local leases, ids, records = {}, {}, {}
   for i = 1, #held, 2 do leases[#leases + 1] = { whole(held[i]) or 0, held[i + 1] } end
   table.sort(leases, function(a, b) return a[1] > b[1] end) -- the oldest goes to the front last
   for i, lease in ipairs(leases) do ids[i], records[i] = lease[1], lease[2] end
-  take_back(ids, records, function(id, host, record)
+  take_back(ids, records, spares, function(id, host, record)
     local lease = request_of(record, host)
     if reason then
       visited(host, id, now_us) -- it may have been, and told nobody
@@ -178,6 +206,7 @@ local function remove_worker(worker, reason)
       requeue(lease, lease.attempts, true)
     end
   end)
+  for name, number in pairs(spares) do add_spares(spares, name, -number) end
   redis.call('DEL', base .. ':leases:' .. worker, base .. ':worker:' .. worker)
   redis.call('ZREM', WORKERS, worker)
   redis.call('SREM', BUSY, worker)

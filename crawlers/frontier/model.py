@@ -134,7 +134,8 @@ class Batch:
     """What a worker hands in at an exchange, and how many leases it wants.
 
     `visits`: leases that went to their sites, and how many us ago. `released`: leases that weren't used.
-    `slots`: how many of the leases wanted could start at once.
+    `slots`: how many of the leases wanted could start at once. `spares`: hosts of which it would take leases
+    beyond their limit, and how many within it the worker still has there.
     """
 
     found: list[Found] = field(default_factory=list)
@@ -146,6 +147,7 @@ class Batch:
     released: list[int] = field(default_factory=list)
     want: int = 0
     slots: int = 1_000_000
+    spares: list[tuple[str, int]] = field(default_factory=list)
     idle: bool = False
 
 
@@ -196,7 +198,9 @@ class Counts:
 class Reply:
     """The frontier's answer. `due_ms` until a host is due, None if none waits; `known` of the found links
     were dropped, as seen before, too late for a `sealed` crawl, or more than their hosts are allowed; `spent`
-    are hosts that have just had all they are. Of a `fenced` reply nothing else counts.
+    are hosts that have just had all they are. `spares`: of the worker's leases of a host so many, the last,
+    are beyond its limit, each to start in the place of another that is over; `spared`: hosts of which none
+    is to start any more. Of a `fenced` reply nothing else counts.
     """
 
     fenced: bool
@@ -208,6 +212,8 @@ class Reply:
     known: int = 0
     sealed: bool = False
     spent: list[str] = field(default_factory=list)
+    spares: dict[str, int] = field(default_factory=dict)
+    spared: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

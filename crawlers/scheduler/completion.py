@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import KeysView, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -39,6 +39,18 @@ class Held:
 
     lease: Lease
     since_s: float
+
+
+@dataclass(slots=True)
+class Ended:
+    """Leases that are done, those that failed, and those that go back to their queues."""
+
+    done: list[int] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    released: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.done or self.failed or self.released)
 
 
 class UnknownScrapy(RuntimeError):
@@ -141,21 +153,26 @@ class Completion:
         self._failures.clear()
         self._given_back.clear()
 
-    def sweep(self) -> tuple[list[int], list[Failed], list[int]]:
-        """The leases that are done, those that failed and those that go back, since the last call."""
-        done, failed, released = [], [], []
+    def hosts(self) -> list[str]:
+        """The hosts of what is under way, each as often as it has leases."""
+        return [held.lease.host for held in self._leases.values()]
+
+    def sweep(self, ended: Ended) -> list[str]:
+        """Adds the leases that ended since the last call to `ended`. Returns the host of each."""
+        hosts = []
         over = self.engine.over(self._leases.keys()) if self._leases else frozenset()
         for request in [r for r in self._leases if r in over]:
-            lease = self._leases.pop(request).lease.id
+            lease = self._leases.pop(request).lease
             failure = self._failures.pop(request, None)
+            hosts.append(lease.host)
             if request in self._given_back:
                 self._given_back.remove(request)
-                released.append(lease)
+                ended.released.append(lease.id)
             elif failure is None:
-                done.append(lease)
+                ended.done.append(lease.id)
             else:
-                failed.append(Failed(lease, *failure))
-        return done, failed, released
+                ended.failed.append(Failed(lease.id, *failure))
+        return hosts
 
     def download_failed(self, failure: Failure) -> Failure:
         """The errback of requests that have none of their own. Lets the failure pass on.

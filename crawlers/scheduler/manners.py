@@ -16,15 +16,23 @@ _SAFELY = 0.75  # of start_ms: the rest is for what passes between a reply's way
 class Manners:
     """Visits and news of hosts that wait for the next exchange. `start_s`: how long a turn may be used.
 
-    `wake` is called when something should go out soon; `clock` gives seconds.
+    `wake` is called when something should go out soon, `on_trouble` with a host that is to be left alone;
+    `clock` gives seconds.
     """
 
-    def __init__(self, start_s: float, wake: Callable[[], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        start_s: float,
+        wake: Callable[[], None],
+        clock: Callable[[], float],
+        on_trouble: Callable[[str], None],
+    ) -> None:
         self.alive_until_s = float("inf")
         """Until then others take this worker for alive, whatever becomes of it."""
         self._start_s = start_s * _SAFELY
         self._wake = wake
         self._clock = clock
+        self._on_trouble = on_trouble
         self._visits: list[tuple[int, float]] = []
         self._news: list[News] = []
         self._troubled: set[str] = set()
@@ -57,6 +65,8 @@ class Manners:
     def failed(self, host: str, reason: str, *, wait_s: float | None = None, patient: bool = False) -> None:
         """`host` has failed, or asks to be left alone for `wait_s`; `patient`: it may be the page's fault."""
         self._troubled.add(host)
+        if not patient:
+            self._on_trouble(host)
         wait_ms = None if wait_s is None else round(wait_s * 1000)
         self.tell(News.trouble(host, reason, wait_ms=wait_ms, patient=patient))
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from crawlers.frontier import Batch, Counts, Failed, Found, Frontier, Lease, Member, Refused, Reply
 from crawlers.retrying import until_redis_answers
 
-from .completion import Held
+from .completion import Ended, Held
 from .manners import Manners
 from .outbox import Outbox
 from .pace import LINGER_S, Pace
+from .spares import Spares
+from .stats import count_exchange
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,18 +54,17 @@ class Worker:
         self._stats = stats
         self._on_change = on_change
         self._member: Member
-        self._done: list[int] = []
-        self._failed: list[Failed] = []
-        self._released: list[int] = []
+        self._ended = Ended()
         self._buffer: deque[Held] = deque()
+        self._spares = Spares()
         self._counts = Counts()
         self._wake = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
-        self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock)
+        self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock, self._spare)
         self._sent_at, self._ask_at, self._busy_at = 0.0, 0.0, self._clock()
         self._pace = Pace()
-        self._stopping = self._deaf = self._held_back = False
+        self._stopping = self._deaf = self._held_back = self._short = False
         self._run = 0
 
     @property
@@ -95,10 +97,13 @@ class Worker:
     def spoil(self, lease: Lease, reason: str) -> None:
         """Ends a lease of which no request can be made, among the dead letters."""
         logger.warning("Set aside (queue of %s): %s", lease.host, reason)
-        self._failed.append(Failed(lease.id, reason, final=True))
+        self._ended.failed.append(Failed(lease.id, reason, final=True))
+        self._buffer.extend(self._spares.follow([lease.host]))
 
     def take(self) -> Held | None:
         """The next lease to be fetched, or None if there is none at this moment."""
+        if self._spares and not self._buffer:
+            self._sweep()
         held = self._buffer.popleft() if self._buffer else None
         if self._is_hungry():
             self._wake.set()
@@ -154,7 +159,7 @@ class Worker:
 
         Raises :class:`RedisUnreachable`: then the leases end with the worker's time to live.
         """
-        self._buffer.clear()
+        self._drop_what_waits()
         self._sweep()
         while self._has_news():
             await self._exchange(want=0)
@@ -164,22 +169,29 @@ class Worker:
     def _room(self) -> int:
         if self._deaf or self._held_back:
             return 0
-        return self._config.capacity - len(self._buffer) - len(self._completion)
+        return self._config.capacity - self._waiting() - len(self._completion)
+
+    def _waiting(self) -> int:
+        return len(self._buffer) + len(self._spares)
 
     def _is_hungry(self) -> bool:
-        return len(self._buffer) <= self._config.prefetch // 2 and self._room() > 0
+        return self._waiting() <= self._config.prefetch // 2 and self._room() > 0
 
     def _has_news(self) -> bool:
-        ended = self._done or self._failed or self._released
-        return bool(ended or self._outbox.pressing or self.manners.pressing)
+        return bool(self._ended or self._outbox.pressing or self.manners.pressing)
+
+    def _spare(self, host: str) -> None:
+        """`host` is to be left alone: what waits for a slot there goes back to the queue."""
+        self._ended.released += self._spares.drop(host)
+
+    def _drop_what_waits(self) -> None:
+        self._buffer.clear()
+        self._spares.clear()
 
     def _sweep(self) -> None:
         if self._deaf and self._completion.engine.quiet():
             self._deaf, self._ask_at = False, 0.0
-        done, failed, released = self._completion.sweep()
-        self._done += done
-        self._failed += failed
-        self._released += released
+        self._buffer.extend(self._spares.follow(self._completion.sweep(self._ended)))
 
     def _next_exchange_in(self) -> float:
         """Seconds until the next exchange is due; 0 or less: now."""
@@ -191,7 +203,7 @@ class Worker:
         if self._has_news():
             # A host waits to hear that it was asked; what is done and found can wait.
             linger_s = LINGER_S if self.manners.pressing else self._pace.linger_s
-            return 0 if not self._buffer else self._sent_at + linger_s - now
+            return 0 if not self._waiting() else self._sent_at + linger_s - now
         due_at = min(heartbeat_at, self._ask_at) if self._is_hungry() else heartbeat_at
         if len(self._completion) or self._deaf:  # pages under way end without a sign
             due_at = min(due_at, now + LINGER_S)
@@ -217,11 +229,14 @@ class Worker:
         batch = Batch(want=max(self._room(), 0) if want is None else want)
         batch.slots = max(0, self._completion.engine.free_slots() - len(self._buffer))
         self.manners.fill(batch)
+        if self._short:
+            may_start = (held.lease.host for held in self._buffer)
+            batch.spares = self._spares.slots(chain(self._completion.hosts(), may_start))
         if self._outbox.fill(batch):
-            batch.done, self._done = self._done, []
-            batch.failed, self._failed = self._failed, []
-            batch.released, self._released = self._released, []
+            ended, self._ended = self._ended, Ended()
+            batch.done, batch.failed, batch.released = ended.done, ended.failed, ended.released
             batch.idle = self._is_idle(batch)
+            self._spares.told()
         return batch
 
     def _is_idle(self, batch: Batch) -> bool:
@@ -239,47 +254,38 @@ class Worker:
         self._counts = reply.counts
         self.takes_start_urls = not (reply.sealed or self._deaf or self._held_back)
         self._pace.hear(reply)
-        self._ask_at = now if len(reply.leases) >= batch.want else now + self._pace.pause_s(reply)
+        is_short = len(reply.leases) < batch.want
+        self._short = is_short or bool(reply.spares)
+        self._ask_at = now + self._pace.pause_s(reply) if is_short else now
         self._outbox.entered(batch)
-        self._count(batch, reply)
+        count_exchange(self._stats, batch, reply)
+        for host in reply.spent:
+            logger.warning("%s has had all the pages it is allowed; further links to it are dropped", host)
         self.manners.alive_until_s = self._sent_at + self._config.terms.ttl_ms / 1000
-        self._keep(reply.leases)
+        self._keep(reply)
         changed = bool(reply.leases) or (reply.finished and not self.finished)
         self.finished = reply.finished and not self._outbox
         if changed:
             self._on_change()
 
-    def _keep(self, leases: list[Lease]) -> None:
+    def _keep(self, reply: Reply) -> None:
         """Who has the turn of a host goes first, for nobody else can have it meanwhile."""
-        held = [Held(lease, self._sent_at) for lease in leases]
+        held = self._spares.sort([Held(lease, self._sent_at) for lease in reply.leases], reply.spares)
+        for host in reply.spared:
+            self._spare(host)
         self._buffer.extendleft(h for h in reversed(held) if h.lease.timed)
         self._buffer.extend(h for h in held if not h.lease.timed)
 
-    def _count(self, batch: Batch, reply: Reply) -> None:
-        self._stats.inc_value("frontier/exchanges")
-        for host in reply.spent:
-            logger.warning("%s has had all the pages it is allowed; further links to it are dropped", host)
-        for name, number in (
-            ("scheduler/enqueued", len(batch.found) - reply.known),
-            ("scheduler/dequeued", len(reply.leases)),
-            ("dupefilter/filtered", reply.known),
-            ("frontier/done", len(batch.done)),
-            ("frontier/failed", len(batch.failed)),
-            ("frontier/released", len(batch.released)),
-        ):
-            if number:
-                self._stats.inc_value(name, number)
-
     async def _come_back(self, batch: Batch) -> None:
         """Fenced: the leases are others' now. Links found stay true and go out under a new name."""
-        held, ttl_s = len(self._buffer) + len(self._completion), self._config.terms.ttl_ms / 1000
+        held, ttl_s = self._waiting() + len(self._completion), self._config.terms.ttl_ms / 1000
         text = "%s was taken for dead after %.0f s without an exchange; its %d requests are others' now"
         logger.warning(text, self._member.name, ttl_s, held)
         self._stats.inc_value("frontier/fenced")
         self._outbox.put_back(batch)
         self.manners.put_back(batch)
-        self._buffer.clear()
-        self._done, self._failed, self._released = [], [], []
+        self._drop_what_waits()
+        self._ended = Ended()
         self._completion.forget_all()
         self._ask_at = 0.0
         await until_redis_answers(self.join, self._config.patience_s if self._stopping else None)

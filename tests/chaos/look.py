@@ -19,7 +19,7 @@ local meta = redis.call('HMGET', tag .. ':meta', 'enqueued', 'done', 'queued', '
                         'run', 'reaped', 'generation')
 for i = 1, 9 do meta[i] = tonumber(meta[i]) or 0 end
 local base = tag .. ':' .. math.max(meta[9], 1)
-local queued, leased, again, workers, host_queued, host_active = 0, 0, {}, {}, 0, 0
+local queued, leased, spares, again, workers, host_queued, host_active = 0, 0, 0, {}, {}, 0, 0
 for _, kind in ipairs({ ':requests:*', ':tail:*', ':chunk:*' }) do
   for _, key in ipairs(redis.call('KEYS', base .. kind)) do
     for _, element in ipairs(redis.call('LRANGE', key, 0, -1)) do
@@ -40,12 +40,16 @@ for _, key in ipairs(redis.call('KEYS', base .. ':leases:*')) do
   leased = leased + #held
   workers[#workers + 1] = { string.sub(key, #base + 9), held }
 end
+for _, key in ipairs(redis.call('KEYS', base .. ':worker:*')) do -- leases without a slot
+  local text = redis.call('HGET', key, 'spares') or ''
+  for number in string.gmatch(text, '%S+ (%d+)') do spares = spares + number end
+end
 for _, record in ipairs(redis.call('HVALS', base .. ':hosts')) do
   local of_host, active = string.match(record, '^(%d+) (%d+) ')
   host_queued, host_active = host_queued + of_host, host_active + active
 end
 local dead = redis.call('XLEN', tag .. ':dead')
-return { meta, { queued, leased, dead, host_queued, host_active }, again, workers,
+return { meta, { queued, leased, dead, host_queued, host_active, spares }, again, workers,
          redis.call('ZRANGE', tag .. ':workers', 0, -1) }
 """
 
@@ -128,7 +132,7 @@ def _read(reply: list[Any]) -> Look:
         "leased": (leased, counted[1]),
         "dead": (dead, counted[2]),
         "queued over all hosts": (queued, counted[3]),
-        "active over all hosts": (leased, counted[4]),
+        "active over all hosts": (leased - counted[5], counted[4]),
     }
     return Look(
         *(enqueued, done, dead, finished == 1, run, reaped, frozenset(again)),

@@ -68,7 +68,9 @@ class Letter:
 
 @dataclass(slots=True)
 class Recount:
-    """What the keys of a crawl hold, counted one by one."""
+    """What the keys of a crawl hold, counted one by one. `active_of`: leases with a slot; `spares`: those
+    without.
+    """
 
     queued: Counter[bytes] = field(default_factory=Counter)
     leased: Counter[bytes] = field(default_factory=Counter)
@@ -76,6 +78,7 @@ class Recount:
     queued_of: Counter[str] = field(default_factory=Counter)
     active_of: Counter[str] = field(default_factory=Counter)
     priorities_of: dict[str, set[int]] = field(default_factory=dict)
+    spares: int = 0
 
 
 class Crawl:
@@ -184,8 +187,18 @@ class Crawl:
             _, host, _, _, payload = record.split(b" ", 4)
             count.active_of[host.decode()] += 1
             count.leased[payload] += 1
+        for key in (key for key in keys if key.startswith(":worker:")):
+            for host, number in spares_of(self.redis.hget(f"{base}{key}", "spares")).items():
+                count.active_of[host] -= number
+                count.spares += number
         count.dead.update(letter.payload for letter in self.letters())
         return count
+
+
+def spares_of(text: bytes | None) -> dict[str, int]:
+    """The `spares` of a worker's record."""
+    words = (text or b"").decode().split()
+    return {host: int(number) for host, number in zip(words[::2], words[1::2], strict=True)}
 
 
 def _written(value: object) -> bytes:

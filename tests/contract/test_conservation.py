@@ -55,6 +55,7 @@ class Player:
 
     member: Member
     held: dict[int, Lease] = field(default_factory=dict)
+    spares: dict[str, int] = field(default_factory=dict)
     lost: tuple[bytes, Reply] | None = None
     out: bool = False
 
@@ -96,6 +97,7 @@ class Conservation(RuleBasedStateMachine):
         outcomes=st.lists(st.sampled_from(["done", "done", "failed", "final"]), max_size=4),
         refused=st.booleans(),
         want=st.integers(0, 6),
+        spares=st.booleans(),
         idle=st.booleans(),
         lose_reply=st.booleans(),
     )
@@ -106,6 +108,7 @@ class Conservation(RuleBasedStateMachine):
         outcomes: list[str],
         refused: bool,
         want: int,
+        spares: bool,
         idle: bool,
         lose_reply: bool,
     ) -> None:
@@ -118,6 +121,9 @@ class Conservation(RuleBasedStateMachine):
             else:
                 batch.failed.append(Failed(lease, "broken", final=outcome == "final"))
         batch.done.append(-1)
+        if spares:
+            ended = {*batch.done, *(failed.lease for failed in batch.failed)}
+            batch.spares = self._slots_left(player, ended)
         if refused:
             batch.refused.append(Refused("start_urls", self._new_payload(), "it is no URL"))
         prepared = player.member.prepare(batch)
@@ -132,7 +138,7 @@ class Conservation(RuleBasedStateMachine):
     @rule(seat=_seats)
     def work(self, seat: int) -> None:
         """A worker does all that it has, takes more, and has nothing to bring."""
-        self.exchange(seat, [], ["done"] * 9, refused=False, want=6, idle=True, lose_reply=False)
+        self.exchange(seat, [], ["done"] * 9, refused=False, want=6, spares=True, idle=True, lose_reply=False)
 
     @rule(seat=_seats, mishap=st.sampled_from(MISHAPS))
     def suffer(self, seat: int, mishap: str) -> None:
@@ -193,6 +199,16 @@ class Conservation(RuleBasedStateMachine):
             self.crawl.redis.hincrby(key, "sequence", -1)
             player.out = True
 
+    def _slots_left(self, player: Player, ended: set[int]) -> list[tuple[str, int]]:
+        """As a worker counts them: of its leases of a host the last have no slot, as many as its spares."""
+        left = []
+        for host in HOSTS:
+            held = [lease for lease in player.held.values() if lease.host == host]
+            over = sum(lease.id in ended for lease in held)
+            spares = max(0, player.spares.get(host, 0) - over)
+            left.append((host, len(held) - over - spares))
+        return left
+
     # The model -----------------------------------------------------------------------------------------
 
     def _new_payload(self) -> bytes:
@@ -214,6 +230,7 @@ class Conservation(RuleBasedStateMachine):
             if ended and lease in batch.done:
                 self.done.add(ended.payload)
         player.held |= {lease.id: lease for lease in reply.leases}
+        player.spares = reply.spares
 
     @invariant()
     def all_is_accounted_for(self) -> None:
@@ -233,6 +250,11 @@ class Conservation(RuleBasedStateMachine):
         kept = [part.total() for part in (count.queued, count.leased, count.dead)]
         assert [status.queued, status.leased, status.dead] == kept
         assert status.leased == sum(worker.leased for worker in status.workers)
+        spares = int(self.crawl.redis.hget(f"{self.crawl.tag}:meta", "spares") or 0)
+        assert spares == count.spares
+        for player in self.seats.values():
+            slots = Counter(lease.host for lease in player.held.values())
+            assert all(slots[host] > number for host, number in player.spares.items())
 
     def _the_hosts_know_what_they_have(self, count: Recount) -> None:
         base = self.crawl.base

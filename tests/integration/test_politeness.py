@@ -132,6 +132,24 @@ def test_a_host_without_robots_txt_is_free(fleet: Fleet, site: PracticeSite) -> 
     assert len(pages_of(visits_of(site, HOSTS[0]))) == PAGES
 
 
+def test_a_host_never_has_more_requests_open_than_its_limit_over_a_fleet_one_of_which_is_killed(
+    fleet: Fleet, site: PracticeSite
+) -> None:
+    # Given two workers that could have 64 requests open at slow hosts that take three
+    for host in HOSTS:
+        site.tell(host, Behaviour(latency_ms=40))
+    fleet.start(2, *HOSTS, CONCURRENT_REQUESTS_PER_DOMAIN=3, FRONTIER_LEASE_TTL_S=2)
+    wait_until(lambda: len(site.visits()) > PAGES // 2, 60)
+    # When one of them is killed amid the crawl
+    fleet.workers[0].kill()
+    fleet.end()
+    # Then no host ever had more than three, had three at times, and all its pages were fetched
+    for host in HOSTS:
+        visits = visits_of(site, host)
+        assert max(visit.open for visit in visits) == 3
+        assert len(pages_of(visits)) == PAGES
+
+
 def test_a_host_that_says_retry_after_is_left_alone_by_the_whole_fleet(
     fleet: Fleet, site: PracticeSite, redis_client: redis.Redis, crawl_name: str
 ) -> None:

@@ -80,6 +80,7 @@ def _counts(counted: Tally) -> dict[str, int]:
         "queued": counted.queued_in_all,
         "out": counted.out,
         "leased": counted.leased,
+        "spares": counted.spares,
         "dead": counted.dead,
         "seen": counted.seen,
     }
@@ -104,7 +105,7 @@ def _wrong_host(counted: Tally, host: str) -> list[str]:
     if torn := counted.torn[host]:
         wrong.append(f"has {torn:,} chunks that don't hold what they should")
     if active != held:
-        wrong.append(f"counts {active:,} active, workers hold {held:,}")
+        wrong.append(f"counts {active:,} active, workers have {held:,} slots")
     if counted.known.get(host, set()) != set(lengths):
         wrong.append("doesn't know the priorities of its queues")
     if lengths and host not in counted.ready and not held:  # with leases it may be at its limit

@@ -11,7 +11,7 @@ from crawlers.frontier import keys
 
 from .crawl import MOST, Crawl, parse_lease
 from .queues import parse_chunk
-from .records import parse_work
+from .records import parse_spares, parse_work
 
 _MOST_INTSET = 512  # members; Redis' own limit, set-max-intset-entries
 # The kinds of keys of a generation, and what type each is of.
@@ -40,7 +40,8 @@ class Tally:
     """What the keys of a crawl hold. `queued` and `known` are by host, then priority: the lengths of the
     queues, and the priorities that the host knows. `hosts`: the figures of each host, queued and active.
     `out`: requests that are in MongoDB, where nobody looked. `torn`: chunks of a host that don't hold what
-    they should. `ready`: hosts that wait for their turn. `unreadable`: leases that can't be read, by worker.
+    they should. `ready`: hosts that wait for their turn. `active`: leases that have a slot of their host, and
+    `spares` those that have none. `unreadable`: leases that can't be read, by worker.
     """
 
     meta: dict[str, int]
@@ -55,6 +56,7 @@ class Tally:
     out: int = 0
     torn: Counter[str] = field(default_factory=Counter)
     leased: int = 0
+    spares: int = 0
     dead: int = 0
     seen: int = 0
     odd_buckets: dict[int, int] = field(default_factory=dict)
@@ -77,6 +79,7 @@ async def tally(crawl: Crawl) -> Tally:
     await _count_chunks(crawl, counted, sorted_names["deep"])
     await _count_hosts(crawl, counted, sorted_names["priorities"])
     await _count_leases(crawl, counted, sorted_names["leases"])
+    await _count_spares(crawl, counted, sorted_names["worker"])
     await _count_seen(crawl, counted, sorted_names["seen"])
     counted.holders |= set(sorted_names["worker"])
     counted.alive = await crawl.alive()
@@ -168,6 +171,15 @@ async def _count_leases(crawl: Crawl, counted: Tally, workers: list[str]) -> Non
         counted.leased += len(held)
         counted.unreadable[worker] += sum(lease is None for lease in held.values())
         counted.active.update(lease.host for lease in held.values() if lease)
+
+
+async def _count_spares(crawl: Crawl, counted: Tally, workers: list[str]) -> None:
+    for text in await _each(
+        crawl, [("HGET", f"{crawl.base}:worker:{worker}", "spares") for worker in workers]
+    ):
+        spares = parse_spares(text)
+        counted.active.subtract(spares)
+        counted.spares += sum(spares.values())
 
 
 async def _count_seen(crawl: Crawl, counted: Tally, names: list[str]) -> None:

@@ -12,6 +12,9 @@ _MANNERS = re.compile(
 )
 
 
+_SPARES = re.compile(rb"(\S+) (\d{1,16})")
+
+
 class Work(NamedTuple):
     """How many requests of a host are `queued` and `active`. `only`: the priority of all that are queued;
     None where there are none, or where they may be of several.
@@ -41,6 +44,11 @@ def parse_work(record: bytes | None) -> Work:
         return Work()
     queued, active, only, _ = found.groups()
     return Work(int(queued), int(active), None if only in b"*-" else int(only))
+
+
+def parse_spares(text: bytes | None) -> dict[str, int]:
+    """The `spares` of a worker's record: how many of its leases have no slot of their host, by host."""
+    return {host.decode(errors="replace"): int(number) for host, number in _SPARES.findall(text or b"")}
 
 
 def parse_manners(record: bytes | None) -> Manners:
