@@ -104,7 +104,7 @@ class Growing:
         number = min(_OPERATIONS, self._filled // 8)
         new = [found_of(fresh, self._hosts) for fresh in islice(self._fresh, number)]
         chance = random.Random(self._seen)
-        known = [replace(link, fingerprint=fingerprint(chance.randrange(self._filled))) for link in new]
+        known = [link._replace(fingerprint=fingerprint(chance.randrange(self._filled))) for link in new]
         member = self._join()
         self._seen += number
         return (

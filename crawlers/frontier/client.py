@@ -12,7 +12,7 @@ from typing import Any, cast
 from . import keys, scripts
 from .connection import Client
 from .exceptions import BadStartUrls
-from .model import Batch, Claims, Counts, Joined, Lease, Reply, Terms
+from .model import Batch, Claims, Counts, Found, Joined, Lease, Reply, Terms
 from .status import Status, read_status
 
 
@@ -32,16 +32,7 @@ class Member:
             {
                 "worker": self.name,
                 "sequence": self._sequence,
-                "found": [
-                    (
-                        f.fingerprint is not None and str(f.fingerprint),
-                        f.host,
-                        f.priority,
-                        f.payload,
-                        f.continues,
-                    )
-                    for f in batch.found
-                ],
+                "found": _by_queue(batch.found),
                 "done": batch.done,
                 "failed": [(f.lease, f.reason, f.final) for f in batch.failed],
                 "refused": [(r.source, r.payload, r.reason) for r in batch.refused],
@@ -177,6 +168,17 @@ class Frontier:
             pipe.zrem(claimed, *claims)
             pipe.hdel(entries, *claims)
             await pipe.execute()
+
+
+def _by_queue(found: list[Found]) -> list[tuple[Any, ...]]:
+    """Links by the queue that they go to: to read one by one costs Redis half as much again."""
+    queues: dict[tuple[str, int, bool], tuple[list[str | bool], list[bytes]]] = {}
+    for link in found:
+        queue = link.host, link.priority, link.continues
+        fingerprints, elements = queues.get(queue) or queues.setdefault(queue, ([], []))
+        fingerprints.append(link.fingerprint is not None and str(link.fingerprint))
+        elements.append(b"0 " + link.payload)
+    return [(*queue, *links) for queue, links in queues.items()]
 
 
 def _lease(id_: int, record: bytes, flags: int) -> Lease:

@@ -2,8 +2,9 @@
 --
 -- input.worker        name given at `join`
 -- input.sequence      1, 2, 3, ... of this worker; the same number again is the same exchange again
--- input.found         links: {fingerprint or false, host, priority, payload, continues}, ... ; false: not
---                     deduplicated; continues: a retry or redirect of a page of this crawl
+-- input.found         {host, priority, continues, fingerprints, elements}, ...: links, as elements of their queue;
+--                     continues: retries or redirects of pages of this crawl; a fingerprint of false: not
+--                     deduplicated
 -- input.visits        {lease, ago_us}, ...: leases that went to their sites, and how long ago
 -- input.news          {kind, host, ...}, ...: what hosts asked for and how they fared, see manners.lua
 -- input.released      leases that weren't used: to the front of their queues, no attempt counted
@@ -53,32 +54,32 @@ end
 
 -- 1. Links: drop what was seen, queue the rest under their host, by priority, then by age. A sealed crawl
 -- takes only what continues a page of its own.
-local function is_wanted(fingerprint, name, continues)
-  if continues then return not fingerprint or add_to_seen(fingerprint) end
-  if meta.sealed == 1 or (fingerprint and not add_to_seen(fingerprint)) then return false end
-  return is_within_budget(name)
+local function wanted_of(name, continues, fingerprints, elements)
+  local wanted, number = {}, 0
+  if not continues and meta.sealed == 1 then return wanted, number end
+  for i = 1, #elements do
+    if (not fingerprints[i] or add_to_seen(fingerprints[i])) and (continues or is_within_budget(name)) then
+      number = number + 1
+      wanted[number] = elements[i]
+    end
+  end
+  return wanted, number
 end
 
 local function take_found(found)
-  local queues, names, known = {}, {}, 0
-  for _, link in ipairs(found) do
-    local fingerprint, name, priority, payload, continues = unpack(link)
-    if not is_wanted(fingerprint, name, continues) then
-      known = known + 1
-    else
-      if not queues[name] then queues[name], names[#names + 1] = {}, name end
-      local elements = queues[name][priority] or {}
-      queues[name][priority] = elements
-      elements[#elements + 1] = '0 ' .. payload
-    end
+  local wanted, names, known, new = {}, {}, 0, 0
+  for i, group in ipairs(found) do
+    local elements, number = wanted_of(group[1], group[3], group[4], group[5])
+    known, new = known + #group[5] - number, new + number
+    if number > 0 then wanted[i], names[#names + 1] = elements, group[1] end
   end
   read_hosts(names)
-  for _, name in ipairs(names) do
-    for priority, elements in pairs(queues[name]) do push(host_of(name), digits(priority), elements, false) end
+  for i, group in ipairs(found) do
+    if wanted[i] then push(host_of(group[1]), digits(group[2]), wanted[i], false) end
   end
   for name, number in pairs(taken_of) do redis.call('HSET', PAGES, name, number) end
   save_seen()
-  count('enqueued', #found - known)
+  count('enqueued', new)
   count('dropped', known)
   return known
 end

@@ -8,12 +8,12 @@ local turn = 0   -- hosts served without a gap; keeps them in turn within one mi
 -- nothing is queued. Of a host with a gap `starting` is the lease that has its turn and of which it isn't known
 -- yet when it went there, 0: none. A sixth field has the priorities of its deep queues, see deep.lua.
 local WORK = '^(-?%d+) (-?%d+) (%S+) ?(%d*) ?(%d*) ?(%S*)'
-local IDLE = { queued = 0, active = 0, only = '-', starting = 0, start_by_us = 0, deep = '' }
-for name, value in pairs(UNKNOWN) do IDLE[name] = value end
-IDLE = { __index = IDLE }
-
 local function add_host(name, work, manners)
-  local host = setmetatable({ name = name }, IDLE)
+  -- All fields at once, for a table that grows with them takes longer.
+  local host = { name = name, queued = 0, active = 0, only = '-', starting = 0, start_by_us = 0, deep = '',
+                 next_us = 0, robots_us = 0, robots_ms = 0, throttle_ms = 0, strikes = 0, rests = 0, wake_us = 0,
+                 why = '', delay_ms = 0, limit = 0, jitter = 0, timed = false,
+                 touched = false, worked = false, has_moved = false, told = false, is_told = false }
   if work then
     local queued, active, only, starting, start_by_us, deep = string.match(work, WORK)
     if queued then

@@ -66,10 +66,8 @@ local function manners_key(name)
   return tag .. ':manners:' .. name
 end
 
--- What is known of a host, which is nothing where its record says nothing else.
-local UNKNOWN = { next_us = 0, robots_us = 0, robots_ms = 0, throttle_ms = 0, strikes = 0, rests = 0, wake_us = 0,
-                  why = '' }
--- {crawl}:manners:<host> holds these in this order, or robots_us alone where the rest is as above.
+-- {crawl}:manners:<host> holds next_us, robots_us, robots_ms, throttle_ms, strikes, rests, wake_us and why, or
+-- robots_us alone where nothing else is known.
 local MANNERS = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$'
 
 local function read_manners(host, record)

@@ -70,8 +70,7 @@ class Terms:
         return {f.name: int(getattr(self, f.name)) for f in fields(self) if f.name not in own}
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A link to be queued. A `fingerprint` of None means that it is not deduplicated. `continues`: it is a
     retry or redirect of a page of this crawl, which a sealed crawl takes as well. `start`: the spider's start
     yielded it, so that no page leads to it again.
@@ -151,8 +150,7 @@ class Batch:
     idle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A request that is this worker's until it is done, failed, or the worker is taken for dead.
 
     `timed`: it has the turn of its host; say when it goes there. `scout`: nobody knows the robots.txt of its

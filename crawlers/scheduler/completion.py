@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import KeysView, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from scrapy import Request, signals
@@ -33,8 +33,7 @@ _MOST_REASON = 500  # characters; a reason is read by people and stays in Redis
 GIVEN_BACK = "_frontier_given_back"
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """A lease of this worker's, from an exchange that was sent at `since_s` of the loop's clock."""
 
     lease: Lease

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import islice
 
 from crawlers.frontier import Batch, Found, Refused
@@ -79,7 +78,7 @@ class Outbox:
         while self._links and len(batch.found) < _MOST_FOUND and self._keys.knows(self._links[0].host):
             found = self._links.popleft()
             host = self._keys.final(found.host)
-            batch.found.append(found if host == found.host else replace(found, host=host))
+            batch.found.append(found if host == found.host else found._replace(host=host))
         batch.refused, self._refused = self._refused, []
         return not self._links
 
