@@ -105,18 +105,19 @@ end
 
 -- Whether a request of `host` may follow another at once.
 local function bears_spares(host)
-  return host.limit > 0 and host.wake_us <= now_us and not (host.timed or is_unknown(host))
+  return host.wake_us <= now_us and not (host.timed or is_unknown(host))
 end
 
--- Of a host at its limit, spares for each slot that the worker has there: so many that they last for an exchange,
--- and few enough that none waits long behind a slow page while another worker has nothing to do.
+-- Spares for each slot: so many that they last for an exchange, and few enough that none waits long behind slow
+-- pages while another worker has nothing to do. Who has all slots of a host is the only one to visit it, and hears
+-- first when it asks to be left alone.
 local MOST_SPARES = 4
 local function lease_spares(want, held, spares)
   for _, entry in ipairs(input.spares) do
     local name, slots = entry[1], entry[2] + (held.slots[entry[1]] or 0)
     local room = math.min(want - held.more, MOST_SPARES * slots - (spares[name] or 0))
     local host = room > 0 and host_of(name)
-    if host and bears_spares(host) and host.active == host.limit and host.strikes + host.rests == 0
+    if host and slots == host.limit and bears_spares(host) and host.strikes + host.rests == 0
        and fair_room(host, room, held) >= 0 then
       local number = hand_out(host, room, held)
       add_spares(spares, name, number)

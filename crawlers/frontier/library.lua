@@ -80,9 +80,9 @@ end
 -- A lease as its worker holds it: priority, host, ms since 1970, attempts, and where its payload starts.
 local RECORD = '^(-?%d+) (%S+) (%d+) (%d+) ()'
 
--- A spare is a lease without a slot of its host: its worker starts it in the place of another that it has there,
--- once that is over. So who has slots need not come back for each page, and they are free when it has no spares
--- of that host. Its record knows how many it has, by host.
+-- A spare is a lease without a slot of its host: its worker, which has all of them, starts it in the place of
+-- another that it has there, once that is over, and so need not come back for each page. A slot is free when
+-- its worker has no spares of that host. Its record knows how many it has, by host.
 local function read_spares(text)
   local spares = {}
   for name, number in string.gmatch(text or '', '(%S+) (%d+)') do spares[name] = number_of(number) end

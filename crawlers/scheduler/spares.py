@@ -1,7 +1,7 @@
 """Leases beyond the limit of their host.
 
-Of a host at its limit a worker may hold more leases than it has slots there. Each spare starts in the place
-of another of this worker's that is over, so that it need not come back to the frontier for each page.
+A worker that has all slots of a host may hold more leases than that. Each spare starts in the place of
+another of its leases there that is over, so that it need not come back to the frontier for each page.
 """
 
 from __future__ import annotations

@@ -65,6 +65,17 @@ async def test_a_slot_passes_on_within_its_worker_until_it_has_no_spares(crawl: 
     assert active == ["2", "2", "1", "0"]
 
 
+async def test_who_shares_a_host_with_another_gets_no_spares(crawl: Crawl) -> None:
+    # Given a host with three slots, one of which is another worker's
+    other, member = await crawl.join(limit=3), await crawl.join(limit=3)
+    await give(other, links(20))
+    assert len((await want(other, 1)).leases) == 1
+    # When a worker wants more than the rest
+    reply = await member.exchange(Batch(want=8, spares=[(HOST, 0)]))
+    # Then it has the rest, for the other may hear first that the host is to be left alone
+    assert (len(reply.leases), reply.spares) == (2, {})
+
+
 async def test_what_an_exchange_frees_may_be_leased_again_in_it_with_spares(crawl: Crawl) -> None:
     # Given a worker that has used up its spares
     member, reply = await _fill(crawl, want=2)
@@ -155,8 +166,8 @@ async def test_who_came_first_gives_up_slots_once_its_spares_are_used_up(crawl: 
         again = await first.exchange(Batch(done=[held.pop(0)], want=4, spares=[(HOST, 2)]))
         held += ids(again)
         taken.append(len((await second.exchange(Batch(want=4, spares=[(HOST, 0)]))).leases))
-    # Then the second has one of the slots, with spares of its own, after the first's spares are over
-    assert taken == [0, 0, 4]
+    # Then the second has one of the slots as soon as the first's spares are over
+    assert taken == [0, 0, 1]
     assert crawl.work()["active"] == "2"
 
 
