@@ -73,7 +73,7 @@ class Terms:
 class Found(NamedTuple):
     """A link to be queued. A `fingerprint` of None means that it is not deduplicated. `continues`: it is a
     retry or redirect of a page of this crawl, which a sealed crawl takes as well. `start`: the spider's start
-    yielded it, so that no page leads to it again.
+    yielded it, so that no page leads to it again. Of two with one fingerprint in an exchange either is taken.
     """
 
     fingerprint: int | None

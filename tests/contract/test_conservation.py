@@ -114,7 +114,9 @@ class Conservation(RuleBasedStateMachine):
     ) -> None:
         """Something of everything that a worker may say."""
         player = self._send_again(seat)
-        batch = Batch([self._found(*link) for link in links], want=want, idle=idle)
+        # A worker knows what it has handed in, so that no fingerprint comes twice at once.
+        once = {link[2] if link[2] is not None else object(): link for link in links}
+        batch = Batch([self._found(*link) for link in once.values()], want=want, idle=idle)
         for lease, outcome in zip(player.held, outcomes, strict=False):
             if outcome == "done":
                 batch.done.append(lease)
