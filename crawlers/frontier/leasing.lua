@@ -113,13 +113,19 @@ end
 -- first when it asks to be left alone.
 local MOST_SPARES = 4
 local function lease_spares(want, held, spares)
+  local full = {}
   for _, entry in ipairs(input.spares) do
     local name, slots = entry[1], entry[2] + (held.slots[entry[1]] or 0)
-    local room = math.min(want - held.more, MOST_SPARES * slots - (spares[name] or 0))
-    local host = room > 0 and host_of(name)
-    if host and slots == host.limit and bears_spares(host) and host.strikes + host.rests == 0
+    local delay_ms, limit = policy_of(name)
+    if slots > 0 and slots == limit and delay_ms == 0 then full[#full + 1] = name end
+  end
+  read_hosts(full)
+  for _, name in ipairs(full) do
+    local host = hosts[name]
+    local room = math.min(want - held.more, MOST_SPARES * host.limit - (spares[name] or 0))
+    if room > 0 and host.queued > 0 and bears_spares(host) and host.strikes + host.rests == 0
        and fair_room(host, room, held) >= 0 then
-      local number = hand_out(host, room, held)
+      local number = hand_out(host_of(name), room, held)
       add_spares(spares, name, number)
       held.before = held.before - number
     end

@@ -262,19 +262,19 @@ class Worker:
         for host in reply.spent:
             logger.warning("%s has had all the pages it is allowed; further links to it are dropped", host)
         self.manners.alive_until_s = self._sent_at + self._config.terms.ttl_ms / 1000
-        self._keep(reply)
-        changed = bool(reply.leases) or (reply.finished and not self.finished)
+        changed = self._keep(reply) or (reply.finished and not self.finished)
         self.finished = reply.finished and not self._outbox
         if changed:
             self._on_change()
 
-    def _keep(self, reply: Reply) -> None:
-        """Who has the turn of a host goes first, for nobody else can have it meanwhile."""
+    def _keep(self, reply: Reply) -> bool:
+        """Who has the turn of a host goes first, for nobody else can have it meanwhile. Whether any may start."""
         held = self._spares.sort([Held(lease, self._sent_at) for lease in reply.leases], reply.spares)
         for host in reply.spared:
             self._spare(host)
         self._buffer.extendleft(h for h in reversed(held) if h.lease.timed)
         self._buffer.extend(h for h in held if not h.lease.timed)
+        return bool(held)
 
     async def _come_back(self, batch: Batch) -> None:
         """Fenced: the leases are others' now. Links found stay true and go out under a new name."""
