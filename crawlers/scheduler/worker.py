@@ -268,7 +268,7 @@ class Worker:
             self._on_change()
 
     def _keep(self, reply: Reply) -> bool:
-        """Who has the turn of a host goes first, for others can't have it meanwhile. Whether any may start."""
+        """Who has a host's turn goes first, for others can't have it meanwhile. Whether any may start."""
         held = self._spares.sort([Held(lease, self._sent_at) for lease in reply.leases], reply.spares)
         for host in reply.spared:
             self._spare(host)
