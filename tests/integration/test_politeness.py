@@ -150,6 +150,22 @@ def test_a_host_never_has_more_requests_open_than_its_limit_over_a_fleet_one_of_
         assert len(pages_of(visits)) == PAGES
 
 
+@pytest.mark.parametrize("lean", [False, True])
+def test_a_worker_that_leases_ahead_keeps_to_the_limit_of_a_host(
+    lean: bool, fleet: Fleet, site: PracticeSite
+) -> None:
+    # Given a worker that could have 32 requests open, and a slow host that takes two
+    site.tell(HOSTS[0], Behaviour(latency_ms=20))
+    fleet.start(1, CONCURRENT_REQUESTS_PER_DOMAIN=2, FRONTIER_LEAN=lean)
+    # When it crawls that host
+    fleet.end()
+    # Then two were open at most, and at times, and all pages were fetched once
+    visits = visits_of(site, HOSTS[0])
+    assert max(visit.open for visit in visits) == 2
+    assert len(pages_of(visits)) == PAGES
+    assert len(visits) == PAGES + 1
+
+
 def test_a_host_that_says_retry_after_is_left_alone_by_the_whole_fleet(
     fleet: Fleet, site: PracticeSite, redis_client: redis.Redis, crawl_name: str
 ) -> None:
