@@ -26,10 +26,13 @@ _PUSHED = 20
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a crawl is. `outage_s`: how long servers are away; `limit_s`: by when it must have ended."""
+    """How large a crawl is. `host_limit`: most requests open at the site. `outage_s`: how long servers are
+    away; `limit_s`: by when it must have ended.
+    """
 
     pages: int = 300
     workers: int = 3
+    host_limit: int = 1000
     delay_ms: int = 20
     lease_s: float = 2
     outage_s: float = 1.5
@@ -128,7 +131,7 @@ class CrawlRun:
     @property
     def is_supervised(self) -> bool:
         """Whether workers that die are started again: where the others may not be enough."""
-        return sum(fault.deaths for fault in self.faults) > 1
+        return sum(fault.deaths for fault in self.faults) > 1 or self.scale.workers == 1
 
     @property
     def database(self) -> Database[dict[str, Any]]:
@@ -205,7 +208,7 @@ class CrawlRun:
             "SPIDER_MODULES": "tests.chaos.spider",
             "FRONTIER_LEASE_TTL_S": self.scale.lease_s,
             "CONCURRENT_REQUESTS": 8,
-            "CONCURRENT_REQUESTS_PER_DOMAIN": 1000,
+            "CONCURRENT_REQUESTS_PER_DOMAIN": self.scale.host_limit,
             # Shorter than an outage, so that exchanges do time out.
             "REDIS_PARAMS": json.dumps({"socket_timeout": self.scale.outage_s / 2}),
             **self.plan.settings,

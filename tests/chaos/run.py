@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from crawlers.settings import FRONTIER_LEASE_TTL_S
@@ -35,6 +36,9 @@ LOGS = DATA / "chaos"
 _DEFAULT_LEASE_EVERY = 10
 """Every so many-th run has the default lease and a worker that is killed, with all servers well, so that the
 time to recover is known."""
+_ALONE_EVERY = 3
+"""In every so many-th run a worker by itself, with all slots of the site, leases ahead; a supervisor starts
+it again."""
 
 
 def scale_of(rng: random.Random, seed: int) -> Scale:
@@ -43,7 +47,9 @@ def scale_of(rng: random.Random, seed: int) -> Scale:
     pages = rng.choice((1000, 2000, 3000))
     if seed % _DEFAULT_LEASE_EVERY == _DEFAULT_LEASE_EVERY - 1:
         return Scale(pages, lease_s=FRONTIER_LEASE_TTL_S, limit_s=240, appendfsync=fsync)
-    return Scale(pages, lease_s=2, outage_s=rng.choice((1, 2, 4, 10)), limit_s=240, appendfsync=fsync)
+    scale = Scale(pages, lease_s=2, outage_s=rng.choice((1, 2, 4, 10)), limit_s=240, appendfsync=fsync)
+    is_alone = seed % _ALONE_EVERY == _ALONE_EVERY - 1
+    return replace(scale, workers=1, host_limit=4) if is_alone else scale
 
 
 def choose(rng: random.Random, seed: int, stock: bool) -> list[type[Fault]]:

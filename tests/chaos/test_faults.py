@@ -25,7 +25,7 @@ def assert_survives(
     servers: Servers, folder: Path, scale: Scale, faults: Sequence[type[Fault]], seed: str
 ) -> None:
     """A crawl in whose midst these faults happen keeps every promise."""
-    # Given three workers of a crawl, and faults at moments that the seed chooses
+    # Given workers of a crawl, and faults at moments that the seed chooses
     with CrawlRun(servers, folder / "run", scale, faults, f"{seed} {folder.name}") as run:
         # When they crawl to the end
         run.crawl()
@@ -39,6 +39,11 @@ def assert_survives(
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_crawl_survives(name: str, servers: Servers, tmp_path: Path, seed: str) -> None:
     assert_survives(servers, tmp_path, Scale(), [FAULTS[name]], seed)
+
+
+def test_a_worker_that_leases_ahead_may_die(servers: Servers, tmp_path: Path, seed: str) -> None:
+    faults = [FAULTS["kill -9"], FAULTS["Redis replies delayed and lost"]]
+    assert_survives(servers, tmp_path, Scale(workers=1, host_limit=4), faults, seed)
 
 
 @pytest.mark.parametrize("number", range(MIXTURES))
