@@ -1,6 +1,6 @@
 """What sharing costs: this project on its frontier against itself with queue and seen set in memory.
 
-python -m benchmarks.sharing_tax [--pages 3000] [--rounds 3] [--instructions]
+python -m benchmarks.sharing_tax [--pages 3000] [--rounds 7] [--instructions]
 
 The same spider, settings, pipelines, early drop and Links; only the scheduler differs. So the tax is all that
 leases, completion, turns and Redis cost a worker. `--instructions` counts them with valgrind besides.
@@ -39,10 +39,12 @@ PAIRS = (
 CONTENDERS = [contender for pair in PAIRS for contender in pair]
 
 
-def tax(costs: Mapping[Contender, float], pair: tuple[Contender, Contender]) -> float:
-    """What the one costs more than the other, as a share of the other."""
+def tax(costs: Mapping[Contender, Sequence[float]], pair: tuple[Contender, Contender]) -> float:
+    """What the one costs more than the other, as a share of the other: the median of the rounds, each of
+    which shares the noise of the machine.
+    """
     shared, alone = pair
-    return costs[shared] / costs[alone] - 1
+    return statistics.median(a / b for a, b in zip(costs[shared], costs[alone], strict=True)) - 1
 
 
 def crawl_all(pages: int, rounds: int) -> dict[Contender, list[Cost]]:
@@ -55,42 +57,43 @@ def crawl_all(pages: int, rounds: int) -> dict[Contender, list[Cost]]:
     return costs
 
 
-def table(costs: Mapping[Contender, Sequence[Cost]], counts: Mapping[Contender, float]) -> Table:
+def table(costs: Mapping[Contender, Sequence[Cost]], counts: Mapping[Contender, Sequence[float]]) -> Table:
     """A line for each, the tax with those that share."""
     shown = Table(title="The sharing tax: CPU of a worker for a page, with and without a frontier to share")
     shown.add_column("this project")
     for heading in ("ms / page", "tax", "million instructions / page", "tax"):
         shown.add_column(heading, justify="right")
-    times, taxes = medians(costs), {pair[0]: pair for pair in PAIRS}
-    for contender, cost in costs.items():
+    times, taxes = milliseconds(costs), {pair[0]: pair for pair in PAIRS}
+    for contender in costs:
         pair = taxes.get(contender)
         cells = [
-            spread([each.worker_ms for each in cost], digits=2),
+            spread(times[contender], digits=2),
             f"{tax(times, pair):+.1%}" if pair else "",
         ]
         if counts:
-            cells += [f"{counts[contender] / 1e6:.2f}", f"{tax(counts, pair):+.1%}" if pair else ""]
+            cells += [f"{counts[contender][0] / 1e6:.2f}", f"{tax(counts, pair):+.1%}" if pair else ""]
         shown.add_row(contender.name, *cells)
     return shown
 
 
-def medians(costs: Mapping[Contender, Sequence[Cost]]) -> dict[Contender, float]:
-    """Milliseconds a page."""
-    return {each: statistics.median(cost.worker_ms for cost in costs[each]) for each in costs}
+def milliseconds(costs: Mapping[Contender, Sequence[Cost]]) -> dict[Contender, list[float]]:
+    """Of the worker for a page, of each round."""
+    return {contender: [cost.worker_ms for cost in rounds] for contender, rounds in costs.items()}
 
 
 def main() -> None:
     """Measure both ways to crawl, with and without sharing."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sharing_tax", description=__doc__)
     parser.add_argument("--pages", type=int, default=3000, help="pages of a crawl")
-    parser.add_argument("--rounds", type=int, default=3, help="crawls of each kind")
+    parser.add_argument("--rounds", type=int, default=7, help="crawls of each kind")
     parser.add_argument("--instructions", action="store_true", help="count instructions too, by valgrind")
     options = parser.parse_args()
     costs = crawl_all(options.pages, options.rounds)
-    counts = count(CONTENDERS, FEW, MANY) if options.instructions else {}
+    counted = count(CONTENDERS, FEW, MANY) if options.instructions else {}
+    counts = {contender: [number] for contender, number in counted.items()}
     figures = {
         pair[0].name: {
-            "tax": tax(medians(costs), pair),
+            "tax": tax(milliseconds(costs), pair),
             "tax_in_instructions": tax(counts, pair) if counts else None,
             "shared": [asdict(cost) for cost in costs[pair[0]]],
             "alone": [asdict(cost) for cost in costs[pair[1]]],
