@@ -25,7 +25,7 @@ class Terms:
     request ends among the dead letters. `persist`: a finished crawl keeps what it has seen.
 
     Of the crawl: `delay_ms`, the least time from the start of one request to a host to the start of the next,
-    0 for none, give or take `jitter` percent. `limit`: most leases of a host at once, 0 for no limit.
+    0 for none, give or take `jitter` percent. `limit`: most requests of a host open at once, 0 for no limit.
     `policy`: hosts that differ. `robots`: a host's robots.txt is to be known before its pages are fetched.
     `start_ms`: a lease that has a host's turn is used within this time or not at all. `host_pages`: most
     links of one host that are taken, 0 for no limit. `strict`: priorities hold over hosts, so that one with
