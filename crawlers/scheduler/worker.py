@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from crawlers.frontier import Batch, Counts, Failed, Found, Frontier, Lease, Member, Refused, Reply
@@ -159,7 +158,8 @@ class Worker:
 
         Raises :class:`RedisUnreachable`: then the leases end with the worker's time to live.
         """
-        self._drop_what_waits()
+        self._buffer.clear()
+        self._spares.clear()
         self._sweep()
         while self._has_news():
             await self._exchange(want=0)
@@ -184,21 +184,21 @@ class Worker:
         """`host` is to be left alone: what waits for a slot there goes back to the queue."""
         self._ended.released += self._spares.drop(host)
 
-    def _drop_what_waits(self) -> None:
-        self._buffer.clear()
-        self._spares.clear()
-
-    def _sweep(self) -> None:
+    def _sweep(self) -> bool:
+        """Sees to pages that are over. Whether spares may start in their places."""
         if self._deaf and self._completion.engine.quiet():
             self._deaf, self._ask_at = False, 0.0
-        self._buffer.extend(self._spares.follow(self._completion.sweep(self._ended)))
+        following = self._spares.follow(self._completion.sweep(self._ended))
+        self._buffer.extend(following)
+        return bool(following)
 
     def _next_exchange_in(self) -> float:
         """Seconds until the next exchange is due; 0 or less: now."""
         now = self._clock()
         if self._is_hungry() and now >= self._ask_at:
             return 0
-        self._sweep()
+        if self._sweep():
+            self._on_change()
         heartbeat_at = self._sent_at + self._config.terms.ttl_ms / 3000
         if self._has_news():
             # A host waits to hear that it was asked; what is done and found can wait.
@@ -225,13 +225,15 @@ class Worker:
 
     def _gather(self, want: int | None) -> Batch:
         """Completions go with the last of the links, never before: so no page outruns its links."""
-        self._sweep()
+        if self._sweep():
+            self._on_change()
         batch = Batch(want=max(self._room(), 0) if want is None else want)
         batch.slots = max(0, self._completion.engine.free_slots() - len(self._buffer))
         self.manners.fill(batch)
-        if self._short:
-            may_start = (held.lease.host for held in self._buffer)
-            batch.spares = self._spares.slots(chain(self._completion.hosts(), may_start))
+        if self._short or self._spares:
+            batch.spares = self._spares.slots(
+                [*self._completion.hosts(), *(h.lease.host for h in self._buffer)]
+            )
         if self._outbox.fill(batch):
             ended, self._ended = self._ended, Ended()
             batch.done, batch.failed, batch.released = ended.done, ended.failed, ended.released
@@ -254,9 +256,8 @@ class Worker:
         self._counts = reply.counts
         self.takes_start_urls = not (reply.sealed or self._deaf or self._held_back)
         self._pace.hear(reply)
-        is_short = len(reply.leases) < batch.want
-        self._short = is_short or bool(reply.spares)
-        self._ask_at = now + self._pace.pause_s(reply) if is_short else now
+        self._short = len(reply.leases) < batch.want
+        self._ask_at = now + self._pace.pause_s(reply) if self._short else now
         self._outbox.entered(batch)
         count_exchange(self._stats, batch, reply)
         for host in reply.spent:
@@ -284,7 +285,8 @@ class Worker:
         self._stats.inc_value("frontier/fenced")
         self._outbox.put_back(batch)
         self.manners.put_back(batch)
-        self._drop_what_waits()
+        self._buffer.clear()
+        self._spares.clear()
         self._ended = Ended()
         self._completion.forget_all()
         self._ask_at = 0.0

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 
 from deploy.local.practice_site import NEVER, Behaviour, PracticeSite, Visit, practice_site
+from tests.chaos.proxy import Honest, Line, proxy
 from tests.helpers import RunningSpider, start_spider, wait_until
 
 PAGES = 30
@@ -163,6 +166,34 @@ def test_a_worker_that_leases_ahead_keeps_to_the_limit_of_a_host(
     visits = visits_of(site, HOSTS[0])
     assert max(visit.open for visit in visits) == 2
     assert len(pages_of(visits)) == PAGES
+
+
+class Far(Honest):
+    """A Redis whose replies take 20 ms more."""
+
+    async def reply(self, chunk: bytes, line: Line) -> None:
+        """What the server sent, late."""
+        await asyncio.sleep(0.02)
+        await super().reply(chunk, line)
+
+
+@pytest.mark.parametrize("limit", [1, 8])
+def test_a_worker_that_leases_ahead_never_waits_for_a_page_that_it_has(
+    limit: int, tmp_path: Path, redis_url: str, crawl_name: str
+) -> None:
+    # Given a worker far from Redis, whose pages end while its exchanges are under way
+    address = urlsplit(redis_url)
+    with practice_site(tmp_path, pages=400, hosts=HOSTS[:1]) as site, proxy(address.port or 6379) as at:
+        at.manner = Far()
+        far_url = address._replace(netloc=f"{address.hostname}:{at.port}").geturl()
+        with Fleet(tmp_path, far_url, crawl_name, site) as fleet:
+            fleet.start(1, CONCURRENT_REQUESTS_PER_DOMAIN=limit)
+            # When it crawls a host
+            fleet.end()
+        visits = visits_of(site, HOSTS[0])
+    # Then it never stands still until its engine, which looks by itself every 5 s, finds what it may start
+    assert len(pages_of(visits)) == 400
+    assert max(gaps_ms(visits)) < 2_000
 
 
 def test_a_host_that_says_retry_after_is_left_alone_by_the_whole_fleet(
