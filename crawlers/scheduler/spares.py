@@ -61,11 +61,12 @@ class Spares:
         self._over[host] += len(dropped)
         return dropped
 
-    def slots(self, under_way: Iterable[str]) -> list[tuple[str, int]]:
-        """Hosts where more could start, and how many slots there this worker keeps. `under_way`: the host of
-        each lease that may start or has, and isn't over.
+    def slots(self, under_way: Iterable[str], may_start: Iterable[Held] = ()) -> list[tuple[str, int]]:
+        """Hosts where more could start, and how many slots there this worker keeps: by the host of each lease
+        that is `under_way`, and by those that `may_start`.
         """
         kept = Counter(under_way)
+        kept.update(held.lease.host for held in may_start)
         return [(host, kept[host]) for host in kept | self._over]
 
     def clear(self) -> None:

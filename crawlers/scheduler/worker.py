@@ -231,9 +231,7 @@ class Worker:
         batch.slots = max(0, self._completion.engine.free_slots() - len(self._buffer))
         self.manners.fill(batch)
         if self._short or self._spares:
-            batch.spares = self._spares.slots(
-                [*self._completion.hosts(), *(h.lease.host for h in self._buffer)]
-            )
+            batch.spares = self._spares.slots(self._completion.hosts(), self._buffer)
         if self._outbox.fill(batch):
             ended, self._ended = self._ended, Ended()
             batch.done, batch.failed, batch.released = ended.done, ended.failed, ended.released
