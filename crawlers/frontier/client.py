@@ -171,7 +171,7 @@ class Frontier:
 
 
 def _by_queue(found: list[Found]) -> list[tuple[Any, ...]]:
-    """Links by the queue that they go to: to read one by one costs Redis half as much again."""
+    """Links by the queue that they go to: one by one they cost Redis a tenth more."""
     queues: dict[tuple[str, int, bool], tuple[list[str | bool], list[bytes]]] = {}
     for link in found:
         queue = link.host, link.priority, link.continues

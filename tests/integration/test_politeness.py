@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import time
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from benchmarks.delay_proxy import delayed
 from deploy.local.practice_site import NEVER, Behaviour, PracticeSite, Visit, practice_site
-from tests.chaos.proxy import Honest, Line, proxy
 from tests.helpers import RunningSpider, start_spider, wait_until
 
 PAGES = 30
@@ -168,24 +167,17 @@ def test_a_worker_that_leases_ahead_keeps_to_the_limit_of_a_host(
     assert len(pages_of(visits)) == PAGES
 
 
-class Far(Honest):
-    """A Redis whose replies take 20 ms more."""
-
-    async def reply(self, chunk: bytes, line: Line) -> None:
-        """What the server sent, late."""
-        await asyncio.sleep(0.02)
-        await super().reply(chunk, line)
-
-
 @pytest.mark.parametrize("limit", [1, 8])
 def test_a_worker_that_leases_ahead_never_waits_for_a_page_that_it_has(
     limit: int, tmp_path: Path, redis_url: str, crawl_name: str
 ) -> None:
     # Given a worker far from Redis, whose pages end while its exchanges are under way
     address = urlsplit(redis_url)
-    with practice_site(tmp_path, pages=400, hosts=HOSTS[:1]) as site, proxy(address.port or 6379) as at:
-        at.manner = Far()
-        far_url = address._replace(netloc=f"{address.hostname}:{at.port}").geturl()
+    with (
+        practice_site(tmp_path, pages=400, hosts=HOSTS[:1]) as site,
+        delayed(address.port or 6379, 40) as far,
+    ):
+        far_url = address._replace(netloc=f"{address.hostname}:{far}").geturl()
         with Fleet(tmp_path, far_url, crawl_name, site) as fleet:
             fleet.start(1, CONCURRENT_REQUESTS_PER_DOMAIN=limit)
             # When it crawls a host
