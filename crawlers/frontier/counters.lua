@@ -9,14 +9,12 @@ local function digits(number)
   return string.format('%d', number)
 end
 
--- Redis' Lua takes some 8,000 values on its stack: longer lists go in slices.
-local function in_slices(list, act)
-  if #list <= 1000 then
-    if #list > 0 then act(unpack(list)) end
-    return
-  end
-  for first = 1, #list, 1000 do
-    act(unpack(list, first, math.min(first + 999, #list)))
+-- Redis' Lua takes some 8,000 values on its stack: longer lists go in slices. All of it, or from `from` to `to`.
+local function in_slices(list, act, from, to)
+  from, to = from or 1, to or #list
+  for first = from, to, 1000 do
+    local last = first + 999
+    act(unpack(list, first, last < to and last or to))
   end
 end
 

@@ -253,6 +253,18 @@ local function retire_generation()
   enter(generation + 1)
 end
 
+-- The seen set has at most so many buckets, see seen.lua.
+local HASH_BITS = 26
+local HASHES = 2 ^ HASH_BITS
+
+-- The bucket that was made after so many others: while they are doubled, by the split of one after the other.
+local function bucket_after(others)
+  if others == 0 then return 0 end
+  local _, exponent = math.frexp(others)
+  local doubled = 2 ^ (exponent - 1)
+  return (others - doubled + 0.5) * HASHES / doubled
+end
+
 -- Frees up to `most` buckets and hosts of generations given up. Returns whether any are left.
 local function purge(most)
   if first_use('hash', 'HLEN', PURGE) == 0 then return false end
@@ -260,8 +272,8 @@ local function purge(most)
   local old = tag .. ':' .. generation
   redis.call('UNLINK', old .. ':suspects', old .. ':pages')
   buckets = whole(buckets, 2 ^ 27) or 0
-  for bucket = math.max(buckets - most, 0), buckets - 1 do
-    redis.call('UNLINK', old .. ':seen:' .. digits(bucket))
+  for others = math.max(buckets - most, 0), buckets - 1 do
+    redis.call('UNLINK', old .. ':seen:' .. bucket_after(others))
   end
   local names = redis.call('ZPOPMIN', old .. ':ready', most)
   if #names == 0 then names = redis.call('ZPOPMIN', old .. ':urgent', most) end

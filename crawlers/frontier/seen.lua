@@ -7,61 +7,83 @@
 -- bucket stands for 12, so that a member takes 4 bytes: n^2 / 2^45, 284 of 1e8.
 
 local BUCKET_LOAD = 200 -- mean; the fullest holds 2x as many and stays an intset, whose limit is 512
-local HASH_BITS = 26
-local HASHES = 2 ^ HASH_BITS
-
+-- Each bucket is a range of hashes and has the number of its first one, so that the two halves of one that is
+-- split are what is below a value and what is not; a set of integers is in order.
 local level, split, size = meta.seen_level, meta.seen_split, meta.seen
-local doubled = 2 ^ level
+local buckets, width, edge -- how many there are; hashes in a bucket that is not split yet, and the next of those
 
--- The low bits of a fingerprint's last ten digits, for Lua counts exactly to 2^53 only. All of them would fill
--- the buckets no more evenly: 10^10 is 149 times 2^26.
-local function hash_of(fingerprint)
-  return (tonumber(string.sub(fingerprint, -10)) or 0) % HASHES
+local function measure()
+  buckets, width = 2 ^ level + split, HASHES / 2 ^ level
+  edge = split * width
 end
+measure()
 
-local SMALL_LEVEL, SMALL_BITS = 12, 44 -- small crawls start with 2^12 buckets
+local SMALL_LEVEL, SMALL_BITS, SMALL_MEMBER = 12, 44, 2 ^ 32 -- small crawls start with 2^12 buckets
+
+-- The first bits of a fingerprint. Those next to a bucket's end are rounded into another, here and in a split.
+local PER_HASH = 2 ^ (64 - HASH_BITS)
+local function hash_of(fingerprint)
+  local part = fingerprint / PER_HASH
+  local hash = part - part % 1 + HASHES / 2
+  return hash < HASHES and hash or HASHES - 1
+end
 
 -- What chooses the bucket of a fingerprint, and what is put there.
 local function place_of(fingerprint)
   if meta.seen_small == 0 then return hash_of(fingerprint), fingerprint end
   local short = math.abs(tonumber(string.sub(fingerprint, -14)) or 0) % 2 ^ SMALL_BITS
-  return short, digits(math.floor(short / 2 ^ SMALL_LEVEL) - 2 ^ 31)
+  return math.floor(short / 2 ^ (SMALL_BITS - HASH_BITS)), digits(short % SMALL_MEMBER - SMALL_MEMBER / 2)
 end
 
--- The first of these, of what is in a bucket.
-local function hash_in(bucket, member)
-  if meta.seen_small == 0 then return hash_of(member) end
-  return ((tonumber(member) or 0) + 2 ^ 31) * 2 ^ SMALL_LEVEL + bucket % 2 ^ SMALL_LEVEL
+-- The least that may be in a bucket that begins with this hash.
+local function first_member(hash)
+  if meta.seen_small == 0 then return (hash - HASHES / 2) * PER_HASH end
+  return hash * 2 ^ (SMALL_BITS - HASH_BITS) % SMALL_MEMBER - SMALL_MEMBER / 2
 end
 
 local function bucket_key(bucket)
-  return base .. ':seen:' .. digits(bucket)
+  return base .. ':seen:' .. bucket
+end
+
+local function value_of(member)
+  return tonumber(member) or 0
+end
+
+-- All of a bucket in order, and how many are less than `value`.
+local function cut_at(key, value)
+  local members = redis.call('SMEMBERS', key)
+  if redis.call('OBJECT', 'ENCODING', key) ~= 'intset' then
+    table.sort(members, function(one, other) return value_of(one) < value_of(other) end)
+  end
+  local less, more = 0, #members + 1
+  while more - less > 1 do
+    local middle = math.floor((less + more) / 2)
+    if value_of(members[middle]) < value then less = middle else more = middle end
+  end
+  return members, less
 end
 
 -- The two halves are written anew, so that a bucket that outgrew its intset becomes one again.
 local function split_bucket()
-  local from, to = sound(bucket_key(split), 'set'), sound(bucket_key(split + doubled), 'set')
-  local kept, gone = {}, {}
-  for _, member in ipairs(redis.call('SMEMBERS', from)) do
-    local half = hash_in(split, member) % (2 * doubled) == split and kept or gone
-    half[#half + 1] = member
-  end
+  local from, to = sound(bucket_key(edge), 'set'), sound(bucket_key(edge + width / 2), 'set')
+  local members, kept = cut_at(from, first_member(edge + width / 2))
   redis.call('DEL', from)
-  in_slices(kept, function(...) redis.call('SADD', from, ...) end)
-  in_slices(gone, function(...) redis.call('SADD', to, ...) end)
+  in_slices(members, function(...) redis.call('SADD', from, ...) end, 1, kept)
+  in_slices(members, function(...) redis.call('SADD', to, ...) end, kept + 1)
   split = split + 1
-  if split == doubled then level, split, doubled = level + 1, 0, 2 * doubled end
+  if split == 2 ^ level then level, split = level + 1, 0 end
+  measure()
 end
 
 local function add_to_seen(fingerprint)
   local hash, member = place_of(fingerprint)
-  local bucket = hash % doubled
-  if bucket < split then bucket = hash % (2 * doubled) end
+  local bucket = hash - hash % width
+  if bucket < edge then bucket = hash - hash % (width / 2) end
   local new = redis.pcall('SADD', bucket_key(bucket), member)
   if new == 0 then return false end
   if new ~= 1 then redis.call('SADD', sound(bucket_key(bucket), 'set'), member) end
   size = size + 1
-  if size > BUCKET_LOAD * (doubled + split) and level < HASH_BITS then split_bucket() end
+  if size > BUCKET_LOAD * buckets and level < HASH_BITS then split_bucket() end
   return true
 end
 
@@ -76,6 +98,6 @@ local function choose_seen(small)
   if meta.seen > 0 then return end
   meta.seen_small = small and 1 or 0
   level, split, size = small and SMALL_LEVEL or 0, 0, 0
-  doubled = 2 ^ level
+  measure()
   save_seen()
 end

@@ -12,7 +12,8 @@ from .asking import Host, describe
 from .crawl import Crawl, Leased, Letter, parse_element
 from .queues import elements
 
-_HASH_BITS, _SMALL_LEVEL, _SMALL_BITS = 26, 12, 44  # as in seen.lua
+_HASH_BITS, _SMALL_BITS, _SMALL_MEMBER = 26, 44, 2**32  # as in seen.lua
+_HASHES = 1 << _HASH_BITS
 _MOST_PREVIEW = 500  # bytes of a URL that a refused request's dead letter shows
 
 
@@ -89,17 +90,21 @@ async def _buckets(crawl: Crawl) -> tuple[int, int, int]:
 
 def place_of(fingerprint: int, level: int, split: int, small: int) -> tuple[int, int]:
     """The bucket of the seen set that holds `fingerprint`, and as what, as `seen.lua` has it."""
-    hashed, member = int(str(fingerprint)[-10:]) % (1 << _HASH_BITS), fingerprint
     if small:
-        hashed = abs(int(str(fingerprint)[-14:])) % (1 << _SMALL_BITS)
-        member = (hashed >> _SMALL_LEVEL) - 2**31
-    bucket = hashed % (1 << level)
-    return (bucket if bucket >= split else hashed % (2 << level)), member
+        short = abs(int(str(fingerprint)[-14:])) % (1 << _SMALL_BITS)
+        hashed, member = short >> _SMALL_BITS - _HASH_BITS, short % _SMALL_MEMBER - _SMALL_MEMBER // 2
+    else:
+        # Rounded as Lua does, for which all numbers are floating.
+        hashed, member = int(float(fingerprint) // 2.0 ** (64 - _HASH_BITS)) + _HASHES // 2, fingerprint
+    hashed, width = min(hashed, _HASHES - 1), _HASHES >> level
+    bucket = hashed - hashed % width
+    return (bucket if bucket >= split * width else hashed - hashed % (width // 2)), member
 
 
 def short_of(member: int, bucket: int) -> int:
     """Of the small form: the bits of a fingerprint that is in `bucket` as `member`; it is as good as that."""
-    return (member + 2**31 << _SMALL_LEVEL) + bucket % (1 << _SMALL_LEVEL)
+    first = bucket << _SMALL_BITS - _HASH_BITS
+    return first - first % _SMALL_MEMBER + member + _SMALL_MEMBER // 2
 
 
 async def _in_queue(crawl: Crawl, sought: _Sought, host: str, seen: bool) -> Place | None:
