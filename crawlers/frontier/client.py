@@ -24,16 +24,19 @@ class Member:
         self._frontier = frontier
         self._terms = terms
         self._sequence = 0
+        self._hosts: dict[int, bytes] = {}  # of the leases that it holds
+        self._ending: list[int] = []  # those that end with the exchange under way
 
     def prepare(self, batch: Batch) -> bytes:
         """The next exchange, ready to be sent: once, or again and again until a reply arrives."""
         self._sequence += 1
+        self._ending = [*batch.done, *(failed.lease for failed in batch.failed), *batch.released]
         return scripts.pack_input(
             {
                 "worker": self.name,
                 "sequence": self._sequence,
                 "found": _by_queue(batch.found),
-                "done": batch.done,
+                "done": self._by_host(batch.done),
                 "failed": [(f.lease, f.reason, f.final) for f in batch.failed],
                 "refused": [(r.source, r.payload, r.reason) for r in batch.refused],
                 "visits": batch.visits,
@@ -54,9 +57,11 @@ class Member:
         if reply[0] != 0:
             return Reply(fenced=True)
         _, leases, counts, due_ms, finished, workers, known, sealed, spent, spares, spared = reply
+        for id_ in self._ending:
+            self._hosts.pop(id_, None)
         return Reply(
             fenced=False,
-            leases=[_lease(*leases[at : at + 3]) for at in range(0, len(leases), 3)],
+            leases=[self._lease(*leases[at : at + 3]) for at in range(0, len(leases), 3)],
             counts=Counts(*counts),
             due_ms=None if due_ms < 0 else due_ms,
             finished=finished == 1,
@@ -71,6 +76,19 @@ class Member:
     async def exchange(self, batch: Batch) -> Reply:
         """Hands in `batch` and leases more, in one atomic step."""
         return await self.send(self.prepare(batch))
+
+    def _lease(self, id_: int, record: bytes, flags: int) -> Lease:
+        priority, host, _, attempts, payload = record.split(b" ", 4)
+        self._hosts[id_] = host
+        return Lease(id_, host.decode(errors="replace"), int(priority), int(attempts), payload, flags)
+
+    def _by_host(self, leases: list[int]) -> list[tuple[bytes, list[str]]]:
+        """Leases by the host that each is of; a lease that isn't held has none, and is left out."""
+        by_host: dict[bytes, list[str]] = {}
+        for id_ in leases:
+            if (host := self._hosts.get(id_)) is not None:
+                by_host.setdefault(host, []).append(str(id_))
+        return list(by_host.items())
 
     async def leave(self) -> bool:
         """Gives back all that is still leased. True for the last worker of a finished crawl."""
@@ -179,8 +197,3 @@ def _by_queue(found: list[Found]) -> list[tuple[Any, ...]]:
         fingerprints.append(link.fingerprint is not None and str(link.fingerprint))
         elements.append(b"0 " + link.payload)
     return [(*queue, *links) for queue, links in queues.items()]
-
-
-def _lease(id_: int, record: bytes, flags: int) -> Lease:
-    priority, host, _, attempts, payload = record.split(b" ", 4)
-    return Lease(id_, host.decode(errors="replace"), int(priority), int(attempts), payload, flags)

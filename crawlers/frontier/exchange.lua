@@ -8,7 +8,7 @@
 -- input.visits        {lease, ago_us}, ...: leases that went to their sites, and how long ago
 -- input.news          {kind, host, ...}, ...: what hosts asked for and how they fared, see manners.lua
 -- input.released      leases that weren't used: to the front of their queues, no attempt counted
--- input.done          leases whose pages are complete
+-- input.done          {host, leases}, ...: leases whose pages are complete, as the fields that they are
 -- input.failed        {lease, reason, final}, ... ; final: not to be tried again
 -- input.refused       {source, payload, reason}, ... what can't be crawled; straight to the dead letters
 -- input.want          most leases to hand out
@@ -103,6 +103,33 @@ local function take_news(leases_key)
 end
 
 -- 3. Completions. A lease that this worker doesn't hold changes nothing.
+local function exonerate_all(leases_key, fields)
+  for _, field in ipairs(fields) do
+    local record = redis.call('HGET', leases_key, field) or ''
+    local _, _, _, _, start = string.match(record, RECORD)
+    if start then exonerate(string.sub(record, start)) end
+  end
+end
+
+local function complete(leases_key, spares)
+  local names, completed, suspected = {}, 0, are_suspects()
+  for i, group in ipairs(input.done) do names[i] = group[1] end
+  read_hosts(names)
+  for _, group in ipairs(input.done) do
+    local host, fields, ended = host_of(group[1]), group[2], 0
+    local turn_of = host.starting ~= 0 and digits(host.starting)
+    local has_turn = turn_of and redis.call('HEXISTS', leases_key, turn_of) == 1
+    if suspected then exonerate_all(leases_key, fields) end
+    in_slices(fields, function(...) ended = ended + redis.call('HDEL', leases_key, ...) end)
+    end_leases(host, ended, spares)
+    if has_turn and redis.call('HEXISTS', leases_key, turn_of) == 0 then end_turn(host, host.starting) end
+    completed = completed + ended
+  end
+  count('done', completed)
+  return completed
+end
+
+-- What is to be tried again, or wasn't used.
 local function take_leases(leases_key, ids, spares, act)
   local fields, records, taken = {}, {}, {}
   for i, id in ipairs(ids) do fields[i] = digits(id) end
@@ -110,23 +137,15 @@ local function take_leases(leases_key, ids, spares, act)
     for _, record in ipairs(redis.call('HMGET', leases_key, ...)) do records[#records + 1] = record end
     redis.call('HDEL', leases_key, ...)
   end)
-  local number = 0
   for i, id in ipairs(ids) do -- each once, however often it is named
     if taken[id] then records[i] = false end
     taken[id] = true
-    number = number + (records[i] and 1 or 0)
   end
   take_back(ids, records, spares, act)
-  return number
-end
-
-local function exonerate_its(_, host, record)
-  exonerate(request_of(record, host).payload)
 end
 
 local function settle(leases_key, spares)
   local failures, ids, released = {}, {}, {}
-  local completed = take_leases(leases_key, input.done, spares, are_suspects() and exonerate_its or nil)
   for i, failure in ipairs(input.failed) do ids[i], failures[failure[1]] = failure[1], failure end
   take_leases(leases_key, ids, spares, function(id, host, record)
     local lease = request_of(record, host)
@@ -138,8 +157,6 @@ local function settle(leases_key, spares)
     local lease = request_of(record, host)
     requeue(lease, lease.attempts, true)
   end)
-  count('done', completed)
-  return completed
 end
 
 local function take_refused(refused)
@@ -196,7 +213,8 @@ end
 local known = take_found(input.found)
 take_refused(input.refused)
 take_news(leases_key)
-local completed = settle(leases_key, spares)
+local completed = complete(leases_key, spares)
+settle(leases_key, spares)
 reap(1) -- 5.
 save_places()
 local leased, first, last = lease_more(leases_key, input.want, spares)

@@ -103,17 +103,13 @@ local function add_spares(spares, name, number)
   meta.spares = meta.spares + number
 end
 
--- The lease `id` of `name` has ended, of a worker with these spares.
-local function end_lease(id, name, spares)
-  local host = host_of(name)
-  if (spares[name] or 0) > 0 then
-    add_spares(spares, name, -1)
-  else
-    host.active = host.active - 1
-  end
-  if host.starting ~= 0 then end_turn(host, id) end
-  meta.leased = meta.leased - 1
-  return host
+-- So many leases of `host` have ended, of a worker with these spares.
+local function end_leases(host, number, spares)
+  local name = host.name
+  local without_slot = math.min(number, spares[name] or 0)
+  if without_slot > 0 then add_spares(spares, name, -without_slot) end
+  host.active = host.active - (number - without_slot)
+  meta.leased = meta.leased - number
 end
 
 -- What a lease was for: {host, priority, attempts, payload}.
@@ -137,7 +133,9 @@ local function take_back(ids, records, spares, act)
   read_hosts(names)
   for i, id in ipairs(ids) do
     if of[i] then
-      local host = end_lease(id, of[i], spares)
+      local host = host_of(of[i])
+      end_leases(host, 1, spares)
+      end_turn(host, id)
       if act then act(id, host, records[i]) end
     end
   end
