@@ -1,4 +1,4 @@
--- Queues too long for Redis; put between hosts.lua and library.lua.
+-- Queues too long for Redis; put between hosts.lua and queues.lua.
 --
 -- The list of a queue that has grown to terms.chunk requests is its front: requests are taken from it, and what
 -- is pushed to the end goes to its tail. A tail of that length is closed: it becomes a chunk, behind those that
@@ -14,6 +14,10 @@ local RETURNED = tag .. ':returned'
 local EMPTY, AHEAD, AWAY = 0, 1, 2
 local AWAY_US = 1000000
 
+local function list_of(kind, name, priority)
+  return base .. ':' .. kind .. ':' .. name .. ':' .. priority
+end
+
 -- host.deep: the priorities of its queues that are, each between commas; "" for none.
 local function is_deep(host, priority)
   return host.deep ~= '' and string.find(host.deep, ',' .. priority .. ',', 1, true) ~= nil
@@ -26,18 +30,16 @@ local function deep_queues()
   if deep then return deep end
   deep = {}
 
-  function deep.list_of(kind, host, priority)
-    return base .. ':' .. kind .. ':' .. host.name .. ':' .. priority
-  end
-
   function deep.make_deep(host, priority)
     host.deep = (host.deep == '' and ',' or host.deep) .. priority .. ','
+    count('deep', 1)
   end
 
   function deep.make_shallow(host, priority)
     local first, last = string.find(host.deep, ',' .. priority .. ',', 1, true)
     host.deep = string.sub(host.deep, 1, first) .. string.sub(host.deep, last + 1)
     if host.deep == ',' then host.deep = '' end
+    count('deep', -1)
   end
 
   -- What is known of a chunk. `state` here: its list is in Redis; out: in MongoDB, as `name`; back: in Redis again.
@@ -75,15 +77,15 @@ local function deep_queues()
   function deep.grown(host, priority, length)
     if not is_deep(host, priority) then return deep.make_deep(host, priority) end
     local chunk = deep.new_chunk(host, priority, length)
-    redis.call('RENAME', deep.list_of('tail', host, priority), chunk.list)
-    first_use('list', 'RPUSH', deep.list_of('deep', host, priority), chunk.id)
+    redis.call('RENAME', list_of('tail', host.name, priority), chunk.list)
+    first_use('list', 'RPUSH', list_of('deep', host.name, priority), chunk.id)
   end
 
   -- Asks for the chunk behind a front of `left` requests if that runs low: ten for each that is open are half a
   -- second at a site that answers in 50 ms.
   function deep.look_ahead(host, priority, left)
     if left > math.min(math.max(terms.chunk / 2, 1), 10 * math.max(host.active, 5)) then return end
-    local id = first_use('list', 'LINDEX', deep.list_of('deep', host, priority), 0)
+    local id = first_use('list', 'LINDEX', list_of('deep', host.name, priority), 0)
     if id and deep.chunk_of(id).state == 'out' then
       first_use('zset', 'ZADD', base .. ':wanted', 'NX', digits(now_ms), id)
     end
@@ -92,7 +94,7 @@ local function deep_queues()
   -- Puts what comes next in the place of a front that is empty. Returns AHEAD if its front has something, AWAY
   -- if the next is yet to come from MongoDB, EMPTY if there is nothing.
   function deep.advance(host, priority)
-    local front, chunks = deep.list_of('requests', host, priority), deep.list_of('deep', host, priority)
+    local front, chunks = list_of('requests', host.name, priority), list_of('deep', host.name, priority)
     local left = first_use('list', 'LLEN', front)
     if left > 0 then
       deep.look_ahead(host, priority, left)
@@ -100,7 +102,7 @@ local function deep_queues()
     end
     while is_deep(host, priority) do
       local id = first_use('list', 'LINDEX', chunks, 0)
-      local chunk = id and deep.chunk_of(id) or { list = deep.list_of('tail', host, priority) }
+      local chunk = id and deep.chunk_of(id) or { list = list_of('tail', host.name, priority) }
       if chunk.state == 'out' then
         first_use('zset', 'ZADD', base .. ':wanted', 'NX', digits(now_ms), id)
         return AWAY
@@ -129,8 +131,8 @@ local function deep_queues()
 
   -- Behind the front of a queue: how many requests there are.
   function deep.length_behind(host, priority)
-    local length = redis.call('LLEN', sound(deep.list_of('tail', host, priority), 'list'))
-    for _, id in ipairs(redis.call('LRANGE', sound(deep.list_of('deep', host, priority), 'list'), 0, -1)) do
+    local length = redis.call('LLEN', sound(list_of('tail', host.name, priority), 'list'))
+    for _, id in ipairs(redis.call('LRANGE', sound(list_of('deep', host.name, priority), 'list'), 0, -1)) do
       length = length + deep.chunk_of(id).length
     end
     return length

@@ -67,16 +67,13 @@ local function wanted_of(name, continues, fingerprints, elements)
 end
 
 local function take_found(found)
-  local wanted, names, known, new = {}, {}, 0, 0
-  for i, group in ipairs(found) do
+  local queues, known, new = {}, 0, 0
+  for _, group in ipairs(found) do
     local elements, number = wanted_of(group[1], group[3], group[4], group[5])
     known, new = known + #group[5] - number, new + number
-    if number > 0 then wanted[i], names[#names + 1] = elements, group[1] end
+    if number > 0 then queues[#queues + 1] = { group[1], digits(group[2]), elements } end
   end
-  read_hosts(names)
-  for i, group in ipairs(found) do
-    if wanted[i] then push(host_of(group[1]), digits(group[2]), wanted[i], false) end
-  end
+  push_all(queues)
   for name, number in pairs(taken_of) do redis.call('HSET', PAGES, name, number) end
   save_seen()
   count('enqueued', new)

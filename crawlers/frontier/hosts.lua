@@ -3,26 +3,35 @@
 local hosts = {} -- those that this script has read
 local turn = 0   -- hosts served without a gap; keeps them in turn within one microsecond
 
--- HOSTS holds "queued active only starting start_by_us" of each host that has something to do. `only`: the
--- priority of all that is queued; '*': there may be several, of which <base>:priorities:<host> knows; '-':
--- nothing is queued. Of a host with a gap `starting` is the lease that has its turn and of which it isn't known
--- yet when it went there, 0: none. A sixth field has the priorities of its deep queues, see deep.lua.
-local WORK = '^(-?%d+) (-?%d+) (%S+) ?(%d*) ?(%d*) ?(%S*)'
+-- HOSTS holds "active only starting start_by_us deep" of each host that has something to do, "active only" where
+-- there is no more. `only`: the priority of all that is queued; '*': there may be several, of which
+-- <base>:priorities:<host> knows; '-': nothing is queued. Of a host with a gap `starting` is the lease that has its
+-- turn and of which it isn't known yet when it went there, 0: none. `deep`: its deep queues, see deep.lua. How much
+-- is queued only the queues know, so that a link joins one without a look at its host.
+local WORK, MORE_WORK = '^(-?%d+) (%S+) ?(.*)$', '^(%d+) (%d+) ?(%S*)$'
+local function read_more(host, more)
+  local starting, start_by_us, deep = string.match(more, MORE_WORK)
+  if starting then host.starting, host.start_by_us, host.deep = number_of(starting), number_of(start_by_us), deep end
+end
+
+local function work_of(host)
+  local work = digits(host.active) .. ' ' .. host.only
+  if host.starting == 0 and host.deep == '' then return work end
+  return string.format('%s %d %d %s', work, host.starting, host.start_by_us, host.deep)
+end
+
 local function add_host(name, work, manners)
   -- All fields at once, for a table that grows with them takes longer.
-  local host = { name = name, queued = 0, active = 0, only = '-', starting = 0, start_by_us = 0, deep = '',
+  local host = { name = name, active = 0, only = '-', starting = 0, start_by_us = 0, deep = '',
                  next_us = 0, robots_us = 0, robots_ms = 0, throttle_ms = 0, strikes = 0, rests = 0, wake_us = 0,
                  why = '', delay_ms = 0, limit = 0, jitter = 0, timed = false,
                  touched = false, worked = false, has_moved = false, told = false, is_told = false }
   if work then
-    local queued, active, only, starting, start_by_us, deep = string.match(work, WORK)
-    if queued then
-      host.queued, host.active = number_of(queued), number_of(active)
+    local active, only, more = string.match(work, WORK)
+    if active then
+      host.active = number_of(active)
       if only == '0' or only == '*' or whole(only) then host.only = only end
-      if deep ~= '' then host.deep = deep end
-      if starting ~= '0' and start_by_us ~= '' then
-        host.starting, host.start_by_us = number_of(starting), number_of(start_by_us)
-      end
+      if more ~= '' then read_more(host, more) end
     end
   end
   add_manners(host, manners)
@@ -70,7 +79,7 @@ local function save_places()
   for name, host in pairs(hosts) do
     if host.touched then
       local free = free_us(host)
-      if host.queued == 0 or free_slots(host) <= 0 then
+      if host.only == '-' or free_slots(host) <= 0 then
         gone[#gone + 1] = name
       elseif host.has_moved then
         placed[#placed + 1] = digits(host.ask_us or free)
@@ -93,13 +102,11 @@ local function save_hosts()
   save_places()
   local there, gone = {}, {}
   for name, host in pairs(hosts) do
-    if host.worked and host.queued == 0 and host.active == 0 then
+    if host.worked and host.only == '-' and host.active == 0 then
       gone[#gone + 1] = name
     elseif host.worked then
       there[#there + 1] = name
-      local work = string.format('%d %d %s %d %d', host.queued, host.active, host.only, host.starting,
-                                 host.start_by_us)
-      there[#there + 1] = host.deep == '' and work or work .. ' ' .. host.deep
+      there[#there + 1] = work_of(host)
     end
     if host.is_told then save_manners(host) end
     host.worked, host.is_told = false, false

@@ -123,7 +123,7 @@ local function lease_spares(want, held, spares)
   for _, name in ipairs(full) do
     local host = hosts[name]
     local room = math.min(want - held.more, MOST_SPARES * host.limit - (spares[name] or 0))
-    if room > 0 and host.queued > 0 and bears_spares(host) and host.strikes + host.rests == 0
+    if room > 0 and host.only ~= '-' and bears_spares(host) and host.strikes + host.rests == 0
        and fair_room(host, room, held) >= 0 then
       local number = hand_out(host_of(name), room, held)
       add_spares(spares, name, number)

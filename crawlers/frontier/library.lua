@@ -1,67 +1,6 @@
--- Queues, leases, workers and generations of one crawl, shared by every script; put behind deep.lua.
+-- Dead letters, leases, workers and generations of one crawl, shared by every script; put behind queues.lua.
 
--- Queues --------------------------------------------------------------------------------------------
-
-local function push(host, priority, elements, to_front)
-  local verb, length = to_front and 'LPUSH' or 'RPUSH', 0
-  local list = not to_front and is_deep(host, priority) and ':tail:' or ':requests:'
-  local key = base .. list .. host.name .. ':' .. priority
-  in_slices(elements, function(...) length = first_use('list', verb, key, ...) end)
-  if host.only == '-' then
-    host.only = priority
-  elseif host.only ~= priority then
-    local priorities = base .. ':priorities:' .. host.name
-    if host.only ~= '*' then first_use('zset', 'ZADD', priorities, -host.only, host.only) end
-    if length == #elements then first_use('zset', 'ZADD', priorities, -priority, priority) end
-    host.only = '*'
-  end
-  if length >= terms.chunk and terms.chunk > 0 and not to_front then deep_queues().grown(host, priority, length) end
-  host.queued = host.queued + #elements
-  count('queued', #elements)
-end
-
--- Of a queue that has lost requests: if it is empty now, its host knows it no more. Returns where what comes
--- next of it is: AHEAD, AWAY or EMPTY, see deep.lua; EMPTY says nothing of a queue that isn't deep.
-local function follow(host, priority)
-  local next = is_deep(host, priority) and deep_queues().advance(host, priority) or EMPTY
-  if next == EMPTY and host.only == '*'
-     and redis.call('EXISTS', base .. ':requests:' .. host.name .. ':' .. priority) == 0 then
-    first_use('zset', 'ZREM', base .. ':priorities:' .. host.name, priority)
-  end
-  if host.queued == 0 then host.only = '-' end
-  return next
-end
-
--- Takes up to `room` requests, the highest priority first, then the oldest: {priority, element}, ...
--- `of_one_priority`: none of the next one.
-local function pop(host, room, of_one_priority)
-  local taken = {}
-  while #taken < room do
-    local priority, before = top_priority(host), #taken
-    if not priority then break end
-    local key = base .. ':requests:' .. host.name .. ':' .. priority
-    local elements = first_use('list', 'LPOP', key, room - before) or {}
-    for _, element in ipairs(elements) do
-      if string.find(element, '^%d%d?%d?%d? ') then
-        taken[#taken + 1] = { priority, element }
-      else
-        odd[#odd + 1] = { element, 'this was not queued by a worker' }
-      end
-    end
-    host.queued = host.queued - (#taken - before)
-    local next = follow(host, priority)
-    if next == AWAY and #taken == 0 then deep.put_off(host) end
-    if next == AWAY or (of_one_priority and #taken > 0) then break end
-    if next == EMPTY and host.only == priority and #elements == 0 then break end
-  end
-  count('queued', -#taken)
-  return taken
-end
-
--- The attempts and the payload of an element of a queue.
-local function parts_of(element)
-  return string.match(element, '^(%d+) (.*)$')
-end
+-- Dead letters -------------------------------------------------------------------------------------
 
 local function bury(host, priority, attempts, reason, payload)
   redis.call('XADD', DEAD, '*', 'host', host, 'priority', priority, 'attempts', attempts,
@@ -244,9 +183,8 @@ end
 local function retire_generation()
   local generation = math.max(meta.generation, 1)
   first_use('hash', 'HSET', PURGE, generation, 2 ^ meta.seen_level + meta.seen_split)
-  for name, value in pairs({ generation = generation + 1, seen_level = 0, seen_split = 0, seen = 0, out = 0 }) do
-    meta[name] = value
-  end
+  meta.generation = generation + 1
+  for _, name in ipairs({ 'seen_level', 'seen_split', 'seen', 'out', 'deep' }) do meta[name] = 0 end
   redis.call('HDEL', META, 'scrapy_redis')
   enter(generation + 1)
 end
@@ -278,7 +216,7 @@ local function purge(most)
   for i = 1, #names, 2 do
     local priorities = old .. ':priorities:' .. names[i]
     local found = redis.call('ZRANGE', priorities, 0, -1)
-    found[#found + 1] = string.match(redis.call('HGET', old .. ':hosts', names[i]) or '', '^%S+ %S+ (%S+)')
+    found[#found + 1] = string.match(redis.call('HGET', old .. ':hosts', names[i]) or '', '^%S+ (%S+)')
     for _, priority in ipairs(found) do
       for _, kind in ipairs({ ':requests:', ':deep:', ':tail:' }) do
         redis.call('UNLINK', old .. kind .. names[i] .. ':' .. priority)

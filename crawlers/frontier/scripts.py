@@ -19,7 +19,7 @@ def _source(name: str) -> str:
     return files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
-_INNER = ("manners", "library", "leasing")
+_INNER = ("manners", "queues", "leasing")
 """With each of these begins a function within the text before it, so that an exchange with nothing in it
 takes a sixth less: for a closure Lua finds a local of an outer function at once, and one of the function that
 it is made in by a walk over all that closures use there (`luaF_findupval` of Lua 5.1)."""
@@ -30,7 +30,7 @@ def _join(names: tuple[str, ...]) -> str:
     return "".join(texts) + "\nend)()" * sum(name in _INNER for name in names)
 
 
-SHARED = ("keys", "counters", "manners", "hosts", "deep", "library", "seen")
+SHARED = ("keys", "counters", "manners", "hosts", "deep", "queues", "library", "seen")
 """What each script is put behind, in this order."""
 
 

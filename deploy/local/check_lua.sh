@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 checked=$(mktemp -d)
 trap 'rm -r "$checked"' EXIT
-shared=(crawlers/frontier/{keys,counters,manners,hosts,deep,library,seen}.lua)
+shared=(crawlers/frontier/{keys,counters,manners,hosts,deep,queues,library,seen}.lua)
 of_exchange=(crawlers/frontier/{news,leasing}.lua)
 find crawlers/frontier -name '*.lua' | while read -r script; do
     [[ " ${shared[*]} ${of_exchange[*]} " != *" $script "* ]] || continue

@@ -19,9 +19,11 @@ local meta = redis.call('HMGET', tag .. ':meta', 'enqueued', 'done', 'queued', '
                         'run', 'reaped', 'generation')
 for i = 1, 9 do meta[i] = tonumber(meta[i]) or 0 end
 local base = tag .. ':' .. math.max(meta[9], 1)
-local queued, leased, spares, again, workers, host_queued, host_active = 0, 0, 0, {}, {}, 0, 0
+local queued, leased, spares, again, workers, host_active = 0, 0, 0, {}, {}, 0
+local waiting, known = {}, {} -- hosts with something in a queue, and those that know of it
 for _, kind in ipairs({ ':requests:*', ':tail:*', ':chunk:*' }) do
   for _, key in ipairs(redis.call('KEYS', base .. kind)) do
+    if kind == ':requests:*' then waiting[string.match(key, '([^:]+):-?%d+$')] = true end
     for _, element in ipairs(redis.call('LRANGE', key, 0, -1)) do
       queued = queued + 1
       local attempts, payload = string.match(element, '^(%d+) (.*)$')
@@ -44,12 +46,16 @@ for _, key in ipairs(redis.call('KEYS', base .. ':worker:*')) do -- leases witho
   local text = redis.call('HGET', key, 'spares') or ''
   for number in string.gmatch(text, '%S+ (%d+)') do spares = spares + number end
 end
-for _, record in ipairs(redis.call('HVALS', base .. ':hosts')) do
-  local of_host, active = string.match(record, '^(%d+) (%d+) ')
-  host_queued, host_active = host_queued + of_host, host_active + active
+local hosts = redis.call('HGETALL', base .. ':hosts')
+for i = 1, #hosts, 2 do
+  local active, only = string.match(hosts[i + 1], '^(%d+) (%S+)')
+  host_active = host_active + active
+  if only ~= '-' then known[hosts[i]] = true end
 end
+local not_known = 0
+for host in pairs(waiting) do not_known = not_known + (known[host] and 0 or 1) end
 local dead = redis.call('XLEN', tag .. ':dead')
-return { meta, { queued, leased, dead, host_queued, host_active, spares }, again, workers,
+return { meta, { queued, leased, dead, not_known, host_active, spares }, again, workers,
          redis.call('ZRANGE', tag .. ':workers', 0, -1) }
 """
 
@@ -131,7 +137,7 @@ def _read(reply: list[Any]) -> Look:
         "queued": (queued, counted[0]),
         "leased": (leased, counted[1]),
         "dead": (dead, counted[2]),
-        "queued over all hosts": (queued, counted[3]),
+        "hosts that don't know of their queues": (counted[3], 0),
         "active over all hosts": (leased - counted[5], counted[4]),
     }
     return Look(

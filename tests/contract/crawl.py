@@ -13,7 +13,7 @@ from crawlers.frontier import Batch, Found, Frontier, Lease, Member, Reply, Term
 
 HOST = "a.example"
 # The fields of a host's records.
-WORK = ("queued", "active", "only", "starting", "start_by_us")
+WORK = ("active", "only", "starting", "start_by_us")
 MANNERS = ("next_us", "robots_us", "robots_ms", "throttle_ms", "strikes", "rests", "wake_us", "why")
 LONG_MS = 3_600_000
 """A delay or time to live that no test outlasts."""
@@ -121,7 +121,8 @@ class Crawl:
     def work(self, host: str = HOST) -> dict[str, str]:
         """What a host has to do, by the names of `hosts.lua`; nothing for one that has nothing to do."""
         record = self.redis.hget(f"{self.base}:hosts", host)
-        return dict(zip(WORK, record.decode().split(" "), strict=True)) if record else {}
+        fields = record.decode().split() if record else []
+        return dict(zip(WORK, [*fields, "0", "0"], strict=False)) if fields else {}
 
     def bend_work(self, host: str = HOST, **fields: object) -> None:
         """Writes `fields` into what a host has to do."""

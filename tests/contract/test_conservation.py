@@ -267,9 +267,9 @@ class Conservation(RuleBasedStateMachine):
                 pipe.zrange(f"{base}:priorities:{host}", 0, -1, withscores=True)
             answers = iter(pipe.execute())
         for host, record, ready, known in zip(HOSTS, answers, answers, answers, strict=True):
-            work = (record or b"0 0 - 0 0").decode().split()
-            queued, active, only = int(work[0]), int(work[1]), work[2]
-            assert queued == count.queued_of[host]
+            work = (record or b"0 -").decode().split()
+            active, only, queued = int(work[0]), work[1], count.queued_of[host]
+            assert (only != "-") == (queued > 0)
             assert active == count.active_of[host]
             assert self.limit == 0 or active <= self.limit
             has_room = self.limit == 0 or active < self.limit

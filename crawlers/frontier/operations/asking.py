@@ -10,7 +10,8 @@ from typing import Any
 from crawlers.frontier.status import read_status
 
 from .crawl import Crawl
-from .records import Manners, Work, parse_manners, parse_work
+from .queues import lengths
+from .records import Manners, parse_manners, parse_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +115,14 @@ async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
             pipe.hget(f"{crawl.base}:pages", name)
         replies = await pipe.execute()
     terms = await crawl.terms()
-    found = zip(names, *(replies[n::6] for n in range(6)), strict=True)
+    works = {name: parse_work(work) for name, work in zip(names, replies[::6], strict=True)}
+    queued = await lengths(crawl, works)
+    found = zip(names, *(replies[n::6] for n in range(1, 6)), strict=True)
     hosts = (
         _host(
             name,
-            parse_work(work),
+            queued[name],
+            works[name].active,
             due_us if urgent is None else now_us,
             own,
             parse_manners(kept),
@@ -126,14 +130,15 @@ async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
             terms,
             now_us,
         )
-        for name, work, due_us, urgent, own, kept, taken in found
+        for name, due_us, urgent, own, kept, taken in found
     )
     return [host for host in hosts if host.queued or host.active]
 
 
 def _host(
     name: str,
-    work: Work,
+    queued: int,
+    active: int,
     due_us: float | None,
     own: bytes | None,
     kept: Manners,
@@ -151,8 +156,8 @@ def _host(
     asleep_ms = max(0, (kept.wake_us - now_us) // 1000)
     return Host(
         host=name,
-        queued=work.queued,
-        active=work.active,
+        queued=queued,
+        active=active,
         due_ms=None if due_us is None else max(0, round((due_us - now_us) / 1000)),
         delay_ms=asked_for[given],
         limit=limit,

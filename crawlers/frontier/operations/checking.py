@@ -79,6 +79,7 @@ def _counts(counted: Tally) -> dict[str, int]:
     return {
         "queued": counted.queued_in_all,
         "out": counted.out,
+        "deep": counted.deep,
         "leased": counted.leased,
         "spares": counted.spares,
         "dead": counted.dead,
@@ -96,12 +97,10 @@ def _wrong_hosts(counted: Tally) -> dict[str, str]:
 
 
 def _wrong_host(counted: Tally, host: str) -> list[str]:
-    queued, active = counted.hosts.get(host, (0, 0))
+    active = counted.hosts.get(host, 0)
     lengths = counted.queued.get(host, {})
     held = counted.active[host]
     wrong = []
-    if queued != sum(lengths.values()):
-        wrong.append(f"counts {queued:,} queued, its queues hold {sum(lengths.values()):,}")
     if torn := counted.torn[host]:
         wrong.append(f"has {torn:,} chunks that don't hold what they should")
     if active != held:
@@ -143,7 +142,7 @@ async def _repair_workers(crawl: Crawl, workers: list[str]) -> list[str]:
 async def _repair_hosts(crawl: Crawl, counted: Tally) -> list[str]:
     did = []
     for host, what in _wrong_hosts(counted).items():
-        active = counted.active[host] - counted.hosts.get(host, (0, 0))[1]
+        active = counted.active[host] - counted.hosts.get(host, 0)
         priorities = list(counted.queued.get(host, {}))
         await crawl.run(_HOST, {"host": host, "priorities": priorities, "active": active})
         did.append(f"wrote the figures of the host {host} anew, which {what}")

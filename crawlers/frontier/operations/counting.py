@@ -38,22 +38,24 @@ _TYPES = {
 @dataclass(slots=True)
 class Tally:
     """What the keys of a crawl hold. `queued` and `known` are by host, then priority: the lengths of the
-    queues, and the priorities that the host knows. `hosts`: the figures of each host, queued and active.
-    `out`: requests that are in MongoDB, where nobody looked. `torn`: chunks of a host that don't hold what
-    they should. `ready`: hosts that wait for their turn. `active`: leases that have a slot of their host, and
-    `spares` those that have none. `unreadable`: leases that can't be read, by worker.
+    queues, and the priorities that the host knows. `hosts`: how many of each host are active by its record;
+    `deep`: how many queues are deep by these. `out`: requests that are in MongoDB, where nobody looked.
+    `torn`: chunks of a host that don't hold what they should. `ready`: hosts that wait for their turn.
+    `active`: leases that have a slot of their host, and `spares` those that have none. `unreadable`: leases
+    that can't be read, by worker.
     """
 
     meta: dict[str, int]
     queued: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     known: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    hosts: dict[str, tuple[int, int]] = field(default_factory=dict)
+    hosts: dict[str, int] = field(default_factory=dict)
     ready: set[str] = field(default_factory=set)
     active: Counter[str] = field(default_factory=Counter)
     alive: set[str] = field(default_factory=set)
     holders: set[str] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
     out: int = 0
+    deep: int = 0
     torn: Counter[str] = field(default_factory=Counter)
     leased: int = 0
     spares: int = 0
@@ -152,7 +154,8 @@ async def _count_hosts(crawl: Crawl, counted: Tally, with_priorities: list[str])
     if "hosts" not in counted.foreign:
         async for name, record in crawl.client.hscan_iter(f"{crawl.base}:hosts", count=MOST):
             work = parse_work(record)
-            counted.hosts[name.decode()] = work.queued, work.active
+            counted.hosts[name.decode()] = work.active
+            counted.deep += len(work.deep)
             if work.only is not None:
                 counted.known[name.decode()] = {work.only}
     for host in with_priorities:

@@ -12,7 +12,7 @@ local verdicts = {}
 for _, element in ipairs(input.keep) do verdicts[element] = 'keep' end
 for _, element in ipairs(input.drop) do verdicts[element] = 'drop' end
 
-local key = base .. ':' .. input.list .. ':' .. input.host .. ':' .. digits(input.priority)
+local key = list_of(input.list, input.host, digits(input.priority))
 local host, kept, passed = host_of(input.host), {}, 0
 for _, element in ipairs(redis.call('LRANGE', key, 0, #input.keep + #input.drop - 1)) do
   if not verdicts[element] then break end
@@ -28,7 +28,6 @@ if passed == 0 then return { 0, 0 } end
 
 in_slices(kept, function(...) redis.call('RPUSH', key, ...) end)
 redis.call('LTRIM', key, passed, -1)
-host.queued = host.queued - (passed - #kept)
 follow(host, digits(input.priority))
 count('queued', #kept - passed)
 save_hosts()

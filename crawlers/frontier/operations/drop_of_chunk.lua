@@ -22,7 +22,7 @@ for place, element in ipairs(elements) do
     kept[#kept + 1] = element
   end
 end
-local chunks = deep.list_of('deep', host, chunk.priority)
+local chunks = list_of('deep', host.name, chunk.priority)
 if #kept > 0 then
   local new = deep.new_chunk(host, chunk.priority, #kept)
   in_slices(kept, function(...) redis.call('RPUSH', new.list, ...) end)
@@ -31,7 +31,6 @@ end
 redis.call('LREM', chunks, 1, chunk.id)
 redis.call('UNLINK', chunk.list)
 deep.forget_chunk(chunk)
-host.queued = host.queued - (#elements - #kept)
 count('queued', #kept - #elements)
 follow(host, chunk.priority)
 save_hosts()

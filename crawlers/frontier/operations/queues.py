@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple, Protocol, cast
 
 from crawlers.frontier import keys
 
 from .crawl import FIRST, MOST, BadRequest, Crawl, step_after
+from .records import Work
 
 
 class Store(Protocol):
@@ -42,6 +43,27 @@ async def chunks_of(crawl: Crawl, host: str, priority: int) -> list[Chunk]:
         records = await cast(Any, crawl.client.hmget(f"{crawl.base}:chunks", ids))
         found += map(parse_chunk, ids, records)
     return [chunk for chunk in found if chunk]
+
+
+async def lengths(crawl: Crawl, works: Mapping[str, Work]) -> dict[str, int]:
+    """How many requests are queued for each host of which this is known."""
+    queues = [
+        (host, priority)
+        for host, work in works.items()
+        for priority in (await crawl.several_priorities(host) if work.several else [work.only])
+        if priority is not None
+    ]
+    async with crawl.client.pipeline(transaction=False) as pipe:
+        for host, priority in queues:
+            pipe.llen(f"{crawl.base}:requests:{host}:{priority}")
+        fronts = await pipe.execute()
+    found = dict.fromkeys(works, 0)
+    for (host, priority), front in zip(queues, fronts, strict=True):
+        found[host] += front
+        if priority in works[host].deep:
+            found[host] += await crawl.client.llen(f"{crawl.base}:tail:{host}:{priority}")
+            found[host] += sum(chunk.length for chunk in await chunks_of(crawl, host, priority))
+    return found
 
 
 async def elements(crawl: Crawl, host: str, priority: int) -> AsyncIterator[tuple[int, list[bytes]]]:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 # As in hosts.lua and manners.lua.
-_WORK = re.compile(rb"(-?\d{1,16}) (-?\d{1,16}) (-?\d{1,16}|[*-])( |$)")
+_WORK = re.compile(rb"(-?\d{1,16}) (-?\d{1,16}|[*-])(?:$| \d+ \d+ ?([-,\d]*))")
 _MANNERS = re.compile(
     rb"(\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) (.*)", re.S
 )
@@ -16,13 +16,14 @@ _SPARES = re.compile(rb"(\S+) (\d{1,16})")
 
 
 class Work(NamedTuple):
-    """How many requests of a host are `queued` and `active`. `only`: the priority of all that are queued;
-    None where there are none, or where they may be of several.
+    """How many requests of a host are `active`. `only`: the priority of all that are queued; None where there
+    are none, or where they may be of `several`. `deep`: the priorities of its deep queues.
     """
 
-    queued: int = 0
     active: int = 0
     only: int | None = None
+    several: bool = False
+    deep: tuple[int, ...] = ()
 
 
 class Manners(NamedTuple):
@@ -42,8 +43,9 @@ def parse_work(record: bytes | None) -> Work:
     """A host's field of `<base>:hosts`; of one that is missing or none of ours: nothing to do."""
     if not (found := _WORK.match(record or b"")):
         return Work()
-    queued, active, only, _ = found.groups()
-    return Work(int(queued), int(active), None if only in b"*-" else int(only))
+    active, only, deep = found.groups()
+    priorities = tuple(int(priority) for priority in (deep or b"").split(b",") if priority)
+    return Work(int(active), None if only in b"*-" else int(only), only == b"*", priorities)
 
 
 def parse_spares(text: bytes | None) -> dict[str, int]:

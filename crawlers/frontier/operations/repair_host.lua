@@ -4,7 +4,7 @@
 -- input.priorities  of the queues that may exist, beside those that the host knows
 -- input.active      to be added to its active leases
 --
--- Returns {by}, what was added to the number of its queued requests.
+-- Returns how many requests it has.
 
 deep_queues()
 
@@ -14,7 +14,7 @@ local candidates = redis.call('ZRANGE', key, 0, -1)
 for _, priority in ipairs(input.priorities) do candidates[#candidates + 1] = digits(priority) end
 -- A chunk in Redis holds what its list holds; one of which nothing is known, and no list is there, goes.
 local function repair_chunks(priority)
-  local chunks = sound(deep.list_of('deep', host, priority), 'list')
+  local chunks = sound(list_of('deep', host.name, priority), 'list')
   for _, id in ipairs(redis.call('LRANGE', chunks, 0, -1)) do
     local chunk = deep.chunk_of(id)
     local there = redis.call('LLEN', sound(chunk.list, 'list'))
@@ -44,9 +44,8 @@ for _, priority in ipairs(candidates) do
     queued = queued + length
   end
 end
-local by = queued - host.queued
 host.only = queued > 0 and '*' or '-'
-host.queued = queued
 host.active = math.max(host.active + input.active, 0)
 save_hosts()
-return by
+save_counters()
+return queued
