@@ -15,7 +15,7 @@ local function read_more(host, more)
 end
 
 local function work_of(host)
-  local work = digits(host.active) .. ' ' .. host.only
+  local work = host.active .. ' ' .. host.only
   if host.starting == 0 and host.deep == '' then return work end
   return string.format('%s %d %d %s', work, host.starting, host.start_by_us, host.deep)
 end
