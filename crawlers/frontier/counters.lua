@@ -4,7 +4,7 @@ local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
 
--- A whole number as text. '..' writes one of 15 digits as 1.7e+15, and takes longer for the others.
+-- A whole number as text. '..' writes one of 15 digits as 1.7e+15; redis.call writes all of them itself.
 local function digits(number)
   return string.format('%d', number)
 end

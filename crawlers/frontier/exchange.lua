@@ -3,8 +3,8 @@
 -- input.worker        name given at `join`
 -- input.sequence      1, 2, 3, ... of this worker; the same number again is the same exchange again
 -- input.found         {host, priority, continues, fingerprints, elements}, ...: links, as elements of their queue;
---                     continues: retries or redirects of pages of this crawl; a fingerprint of false: not
---                     deduplicated
+--                     priority: as text; continues: retries or redirects of pages of this crawl; a fingerprint
+--                     of false: not deduplicated
 -- input.visits        {lease, ago_us}, ...: leases that went to their sites, and how long ago
 -- input.news          {kind, host, ...}, ...: what hosts asked for and how they fared, see manners.lua
 -- input.released      leases that weren't used: to the front of their queues, no attempt counted
@@ -41,7 +41,6 @@ local taken_of = {} -- host -> links taken so far
 
 -- Whether `host` may have one more page.
 local function is_within_budget(name)
-  if terms.host_pages == 0 then return true end
   taken_of[name] = taken_of[name] or whole(redis.call('HGET', sound(PAGES, 'hash'), name)) or 0
   if taken_of[name] >= terms.host_pages then
     count('over_budget', 1)
@@ -57,8 +56,9 @@ end
 local function wanted_of(name, continues, fingerprints, elements)
   local wanted, number = {}, 0
   if not continues and meta.sealed == 1 then return wanted, number end
+  local needs_no_budget = continues or terms.host_pages == 0
   for i = 1, #elements do
-    if (not fingerprints[i] or add_to_seen(fingerprints[i])) and (continues or is_within_budget(name)) then
+    if (not fingerprints[i] or add_to_seen(fingerprints[i])) and (needs_no_budget or is_within_budget(name)) then
       number = number + 1
       wanted[number] = elements[i]
     end
@@ -71,7 +71,7 @@ local function take_found(found)
   for _, group in ipairs(found) do
     local elements, number = wanted_of(group[1], group[3], group[4], group[5])
     known, new = known + #group[5] - number, new + number
-    if number > 0 then queues[#queues + 1] = { group[1], digits(group[2]), elements } end
+    if number > 0 then queues[#queues + 1] = { group[1], group[2], elements } end
   end
   push_all(queues)
   for name, number in pairs(taken_of) do redis.call('HSET', PAGES, name, number) end

@@ -82,10 +82,10 @@ local function save_places()
       if host.only == '-' or free_slots(host) <= 0 then
         gone[#gone + 1] = name
       elseif host.has_moved then
-        placed[#placed + 1] = digits(host.ask_us or free)
+        placed[#placed + 1] = host.ask_us or free
         placed[#placed + 1] = name
       else -- keeps its place in turn where it has one
-        new[#new + 1] = digits(free > now_us and free or now_us)
+        new[#new + 1] = free > now_us and free or now_us
         new[#new + 1] = name
       end
       host.is_told = host.is_told or (host.has_moved and (host.timed or host.told))

@@ -85,7 +85,7 @@ local function hand_out(host, room, held)
   for _, request in ipairs(taken) do
     held.more = held.more + 1
     local id, record = held.last + held.more, request[1] .. ' ' .. host.name .. held.leased_ms .. request[2]
-    records[#records + 1] = digits(id)
+    records[#records + 1] = id
     records[#records + 1] = record
     leased[#leased + 1] = id
     leased[#leased + 1] = record

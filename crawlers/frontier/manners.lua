@@ -71,9 +71,9 @@ end
 local MANNERS = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$'
 
 local function read_manners(host, record)
-  local robots_us = tonumber(record)
-  if robots_us then
-    host.robots_us = robots_us >= 0 and robots_us <= 2 ^ 52 and robots_us or 0
+  local alone_us = tonumber(record)
+  if alone_us then
+    host.robots_us = alone_us >= 0 and alone_us <= 2 ^ 52 and alone_us or 0
     return
   end
   local next_us, robots_us, robots_ms, throttle_ms, strikes, rests, wake_us, why = string.match(record, MANNERS)
