@@ -445,6 +445,17 @@ async def test_check_finds_nothing_wrong_with_a_crawl_under_way(crawl: Crawl) ->
     assert not report.moved
 
 
+async def test_hosts_with_any_number_of_priorities_are_told_with_all_that_is_queued(crawl: Crawl) -> None:
+    # Given a host with one priority, one with two, and one with more than are read in one step
+    member = await crawl.join()
+    of_c = [Found(None, "c.example", priority, b"x") for priority in range(1_500)]
+    await give(member, [*pages(3), *pages(2, "b.example", 4), page(9, "b.example", 5), *of_c])
+    # When the hosts are looked at
+    hosts = await operations.hosts(await opened(crawl))
+    # Then each has what its queues hold
+    assert {host.host: host.queued for host in hosts} == {HOST: 3, "b.example": 3, "c.example": 1_500}
+
+
 @pytest.mark.parametrize(
     "harm",
     [

@@ -158,8 +158,10 @@ async def _count_hosts(crawl: Crawl, counted: Tally, with_priorities: list[str])
             counted.deep += len(work.deep)
             if work.only is not None:
                 counted.known[name.decode()] = {work.only}
-    for host in with_priorities:
-        counted.known[host] |= set(await crawl.several_priorities(host))
+    for first in range(0, len(with_priorities), MOST):
+        some = await crawl.several_priorities(with_priorities[first : first + MOST])
+        for host, priorities in some.items():
+            counted.known[host] |= set(priorities)
     for queue in {"ready", "urgent"} - set(counted.foreign):
         async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:{queue}", count=MOST):
             counted.ready.add(name.decode())

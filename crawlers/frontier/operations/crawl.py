@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -191,14 +191,21 @@ class Crawl:
     async def priorities(self, host: str) -> list[int]:
         """The priorities of which `host` has requests, the highest first."""
         work = parse_work(await cast(Any, self.client.hget(f"{self.base}:hosts", host)))
-        return await self.several_priorities(host) if work.only is None else [work.only]
+        return [work.only] if work.only is not None else (await self.several_priorities([host]))[host]
 
-    async def several_priorities(self, host: str) -> list[int]:
-        """The same for a host that may have more than one."""
-        found: list[int] = []
-        key = f"{self.base}:priorities:{host}"
-        while some := await cast(Any, self.client.zrange(key, len(found), len(found) + MOST - 1)):
-            found += map(int, some)
+    async def several_priorities(self, hosts: Sequence[str]) -> dict[str, list[int]]:
+        """The same for each of these hosts, which may have more than one."""
+        found: dict[str, list[int]] = {host: [] for host in hosts}
+        left = list(hosts)
+        while left:
+            async with self.client.pipeline(transaction=False) as pipe:
+                for host in left:
+                    first = len(found[host])
+                    pipe.zrange(f"{self.base}:priorities:{host}", first, first + MOST - 1)
+                replies = await pipe.execute()
+            for host, some in zip(left, replies, strict=True):
+                found[host] += map(int, some)
+            left = [host for host, some in zip(left, replies, strict=True) if len(some) == MOST]
         return found
 
     async def leases(self) -> AsyncIterator[Leased]:

@@ -47,12 +47,10 @@ async def chunks_of(crawl: Crawl, host: str, priority: int) -> list[Chunk]:
 
 async def lengths(crawl: Crawl, works: Mapping[str, Work]) -> dict[str, int]:
     """How many requests are queued for each host of which this is known."""
-    queues = [
-        (host, priority)
-        for host, work in works.items()
-        for priority in (await crawl.several_priorities(host) if work.several else [work.only])
-        if priority is not None
-    ]
+    queues = [(host, work.only) for host, work in works.items() if work.only is not None]
+    several = [host for host, work in works.items() if work.several]
+    for host, priorities in (await crawl.several_priorities(several)).items():
+        queues += [(host, priority) for priority in priorities]
     async with crawl.client.pipeline(transaction=False) as pipe:
         for host, priority in queues:
             pipe.llen(f"{crawl.base}:requests:{host}:{priority}")
