@@ -32,14 +32,16 @@ local function deep_queues()
 
   function deep.make_deep(host, priority)
     host.deep = (host.deep == '' and ',' or host.deep) .. priority .. ','
-    count('deep', 1)
+    first_use('set', 'SADD', base .. ':deep_hosts', host.name)
   end
 
   function deep.make_shallow(host, priority)
     local first, last = string.find(host.deep, ',' .. priority .. ',', 1, true)
     host.deep = string.sub(host.deep, 1, first) .. string.sub(host.deep, last + 1)
-    if host.deep == ',' then host.deep = '' end
-    count('deep', -1)
+    if host.deep == ',' then
+      host.deep = ''
+      first_use('set', 'SREM', base .. ':deep_hosts', host.name)
+    end
   end
 
   -- What is known of a chunk. `state` here: its list is in Redis; out: in MongoDB, as `name`; back: in Redis again.

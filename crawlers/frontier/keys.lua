@@ -38,6 +38,7 @@ local SUSPECTS                     -- set     payloads of requests that one more
 --   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first; of a deep queue its front
 --   <base>:tail:<host>:<prio>        list    the same, what was pushed to a deep queue last; see deep.lua
 --   <base>:deep:<host>:<prio>        list    ids of its chunks, which lie between, the first to come first
+--   <base>:deep_hosts                set     hosts with deep queues
 --   <base>:chunk:<id>                list    as a queue, unless it is in MongoDB
 --   <base>:chunks                    hash    id -> "state name length priority host"
 --   <base>:here, <base>:wanted       zsets   ids of chunks that may be moved out, and of those to be brought back

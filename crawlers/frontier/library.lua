@@ -184,7 +184,7 @@ local function retire_generation()
   local generation = math.max(meta.generation, 1)
   first_use('hash', 'HSET', PURGE, generation, 2 ^ meta.seen_level + meta.seen_split)
   meta.generation = generation + 1
-  for _, name in ipairs({ 'seen_level', 'seen_split', 'seen', 'out', 'deep' }) do meta[name] = 0 end
+  for _, name in ipairs({ 'seen_level', 'seen_split', 'seen', 'out' }) do meta[name] = 0 end
   redis.call('HDEL', META, 'scrapy_redis')
   enter(generation + 1)
 end
@@ -206,7 +206,7 @@ local function purge(most)
   if first_use('hash', 'HLEN', PURGE) == 0 then return false end
   local generation, buckets = unpack(redis.call('HGETALL', PURGE))
   local old = tag .. ':' .. generation
-  redis.call('UNLINK', old .. ':suspects', old .. ':pages')
+  redis.call('UNLINK', old .. ':suspects', old .. ':pages', old .. ':deep_hosts')
   buckets = whole(buckets, 2 ^ 27) or 0
   for others = math.max(buckets - most, 0), buckets - 1 do
     redis.call('UNLINK', old .. ':seen:' .. bucket_after(others))

@@ -31,13 +31,27 @@ local function push(host, priority, elements, to_front)
   if not to_front then grow(host.name, priority, length) end
 end
 
+-- Whether each has deep queues.
+local function are_deep(names)
+  local found = {}
+  in_slices(names, function(...)
+    for _, is_one in ipairs(first_use('set', 'SMISMEMBER', base .. ':deep_hosts', ...)) do
+      found[#found + 1] = is_one == 1
+    end
+  end)
+  return found
+end
+
 -- The same for the ends of many queues: {name, priority, elements}, ... A host knows of a queue that isn't empty, so
--- that only those with a new one are looked at; where some are deep, all.
+-- that only those with a new one are looked at, and those with deep ones.
 local function push_all(queues)
   local names, new = {}, {}
+  for i, queue in ipairs(queues) do names[i] = queue[1] end
+  local deep_ones = are_deep(names)
+  names = {}
   for i, queue in ipairs(queues) do
     local name, priority, elements = unpack(queue)
-    local length = meta.deep == 0 and add_to_list('RPUSH', list_of('requests', name, priority), elements)
+    local length = not deep_ones[i] and add_to_list('RPUSH', list_of('requests', name, priority), elements)
     if length and length > #elements then
       grow(name, priority, length)
     else

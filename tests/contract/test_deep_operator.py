@@ -161,6 +161,19 @@ async def test_a_torn_chunk_is_found_and_repaired(crawl: Crawl) -> None:
     assert len(await drain(await crawl.join(limit=0, chunk=CHUNK), shelf)) == 98 - 14
 
 
+async def test_a_host_that_is_not_marked_for_its_deep_queue_is_repaired(crawl: Crawl) -> None:
+    # Given a deep queue of which the crawl knows nothing any more
+    member, shelf, operator = await deep_crawl(crawl)
+    crawl.redis.delete(f"{crawl.base}:deep_hosts")
+    # When the crawl is repaired, and more is pushed
+    report = await operations.check(operator, repair=True)
+    await give(member, [page(58)])
+    # Then that comes last
+    assert report.repairs
+    assert report.findings == []
+    assert await drain(member, shelf) == numbers(59)
+
+
 async def test_a_host_that_forgot_its_deep_queue_is_repaired(crawl: Crawl) -> None:
     # Given a deep queue of which the host knows nothing any more
     member, shelf, operator = await deep_crawl(crawl)

@@ -463,7 +463,7 @@ async def test_hosts_with_any_number_of_priorities_are_told_with_all_that_is_que
         ("hset", "{tag}:meta", "leased", 0),
         ("hset", "{tag}:meta", "queued", -5),
         ("hset", "{tag}:meta", "done", 40),
-        ("hset", "{tag}:meta", "deep", 3),
+        ("sadd", "{base}:deep_hosts", "a.example"),
         ("hset", "{base}:hosts", "a.example", "2 -"),
         ("hset", "{base}:hosts", "a.example", "9 0"),
         ("hdel", "{base}:hosts", "b.example"),

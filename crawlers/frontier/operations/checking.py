@@ -79,7 +79,6 @@ def _counts(counted: Tally) -> dict[str, int]:
     return {
         "queued": counted.queued_in_all,
         "out": counted.out,
-        "deep": counted.deep,
         "leased": counted.leased,
         "spares": counted.spares,
         "dead": counted.dead,
@@ -90,10 +89,17 @@ def _counts(counted: Tally) -> dict[str, int]:
 def _wrong_hosts(counted: Tally) -> dict[str, str]:
     """What is wrong with each host that isn't in order."""
     wrong = {}
-    for host in sorted({*counted.hosts, *counted.queued, *counted.known, *counted.active, *counted.ready}):
+    for host in sorted(_hosts_of(counted)):
         if what := _wrong_host(counted, host):
             wrong[host] = " and ".join(what)
     return wrong
+
+
+def _hosts_of(counted: Tally) -> set[str]:
+    return {
+        *(*counted.hosts, *counted.queued, *counted.known, *counted.active, *counted.ready),
+        *counted.marked,
+    }
 
 
 def _wrong_host(counted: Tally, host: str) -> list[str]:
@@ -105,6 +111,8 @@ def _wrong_host(counted: Tally, host: str) -> list[str]:
         wrong.append(f"has {torn:,} chunks that don't hold what they should")
     if active != held:
         wrong.append(f"counts {active:,} active, workers have {held:,} slots")
+    if (host in counted.deep) != (host in counted.marked):
+        wrong.append("is not marked as it should be for its deep queues")
     if counted.known.get(host, set()) != set(lengths):
         wrong.append("doesn't know the priorities of its queues")
     if lengths and host not in counted.ready and not held:  # with leases it may be at its limit

@@ -25,6 +25,7 @@ _TYPES = {
     "requests": "list",
     "tail": "list",
     "deep": "list",
+    "deep_hosts": "set",
     "chunk": "list",
     "chunks": "hash",
     "here": "zset",
@@ -39,10 +40,10 @@ _TYPES = {
 class Tally:
     """What the keys of a crawl hold. `queued` and `known` are by host, then priority: the lengths of the
     queues, and the priorities that the host knows. `hosts`: how many of each host are active by its record;
-    `deep`: how many queues are deep by these. `out`: requests that are in MongoDB, where nobody looked.
-    `torn`: chunks of a host that don't hold what they should. `ready`: hosts that wait for their turn.
-    `active`: leases that have a slot of their host, and `spares` those that have none. `unreadable`: leases
-    that can't be read, by worker.
+    `deep`: those with deep queues by their records, `marked`: by the crawl's. `out`: requests that are in
+    MongoDB, where nobody looked. `torn`: chunks of a host that don't hold what they should. `ready`: hosts
+    that wait for their turn. `active`: leases that have a slot of their host, and `spares` those that have
+    none. `unreadable`: leases that can't be read, by worker.
     """
 
     meta: dict[str, int]
@@ -55,7 +56,8 @@ class Tally:
     holders: set[str] = field(default_factory=set)
     unreadable: Counter[str] = field(default_factory=Counter)
     out: int = 0
-    deep: int = 0
+    deep: set[str] = field(default_factory=set)
+    marked: set[str] = field(default_factory=set)
     torn: Counter[str] = field(default_factory=Counter)
     leased: int = 0
     spares: int = 0
@@ -155,13 +157,17 @@ async def _count_hosts(crawl: Crawl, counted: Tally, with_priorities: list[str])
         async for name, record in crawl.client.hscan_iter(f"{crawl.base}:hosts", count=MOST):
             work = parse_work(record)
             counted.hosts[name.decode()] = work.active
-            counted.deep += len(work.deep)
+            if work.deep:
+                counted.deep.add(name.decode())
             if work.only is not None:
                 counted.known[name.decode()] = {work.only}
     for first in range(0, len(with_priorities), MOST):
         some = await crawl.several_priorities(with_priorities[first : first + MOST])
         for host, priorities in some.items():
             counted.known[host] |= set(priorities)
+    if "deep_hosts" not in counted.foreign:
+        async for name in crawl.client.sscan_iter(f"{crawl.base}:deep_hosts", count=MOST):
+            counted.marked.add(name.decode())
     for queue in {"ready", "urgent"} - set(counted.foreign):
         async for name, _ in crawl.client.zscan_iter(f"{crawl.base}:{queue}", count=MOST):
             counted.ready.add(name.decode())

@@ -46,6 +46,7 @@ for _, priority in ipairs(candidates) do
 end
 host.only = queued > 0 and '*' or '-'
 host.active = math.max(host.active + input.active, 0)
+redis.call(host.deep == '' and 'SREM' or 'SADD', base .. ':deep_hosts', host.name)
 save_hosts()
 save_counters()
 return queued
