@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,24 @@ def options(server: RedisServer, tmp_path: Path, crawl_name: str) -> dict[str, A
         "settings": {"SPIDER_MODULES": "tests.integration.spiders", "ITEM_PIPELINES": "{}"},
         "env": {"REDIS_URL": url_of(server, "worker")},
     }
+
+
+def test_the_user_worker_may_call_all_that_the_scripts_of_workers_call() -> None:
+    # Given the scripts that workers run, and what their user may do
+    scripts = [path.read_text() for path in (ROOT / "crawlers" / "frontier").glob("*.lua")]
+    (rules,) = (
+        line.split()
+        for line in (ROOT / "deploy" / "redis.conf").read_text().splitlines()
+        if "user worker" in line
+    )
+    allowed = {rule[1:].partition("|")[0].upper() for rule in rules if rule.startswith("+")}
+    # When the commands are looked for
+    called = {
+        name for text in scripts for name in re.findall(r"(?:call\(|first_use\('\w+', )'([A-Z]+)'", text)
+    }
+    # Then all of them are allowed
+    assert len(called) > 40
+    assert called <= allowed
 
 
 def test_a_crawl_needs_no_more_than_the_users_worker_and_intake_may_do(
