@@ -16,7 +16,7 @@ from scrapy_redis.spiders import RedisMixin
 
 from crawlers.frontier import BadStartUrls, Claims, Frontier, Refused
 from crawlers.messages import BadEntry, request_of
-from crawlers.retrying import until_redis_answers
+from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,9 +105,20 @@ class Intake:
             for entry in claimed.entries:
                 self._crawl(key, entry)
             await self._worker.flushed()
-            await until_redis_answers(lambda: self._frontier.release(key, claimed.claims))
-        self._left[key] = claimed.left - number
+        released = await self._release(key, claimed.claims) if number else 0
+        self._left[key] = claimed.left - released
         return number
+
+    async def _release(self, key: str, claims: list[bytes]) -> int:
+        """Tried once: a Redis that was away may be back without what has just been queued. Its claims are
+        handed out again then. Returns how many were released.
+        """
+        try:
+            await until_redis_answers(lambda: self._frontier.release(key, claims), patience_s=0)
+        except RedisUnreachable as error:
+            logger.info("%s. %d entries of %s will be read again", error, len(claims), key)
+            return 0
+        return len(claims)
 
     def _crawl(self, key: str, entry: bytes) -> None:
         engine = self._spider.crawler.engine

@@ -30,7 +30,7 @@ class Scale:
     away; `limit_s`: by when it must have ended.
     """
 
-    pages: int = 300
+    pages: int = 600
     workers: int = 3
     host_limit: int = 1000
     delay_ms: int = 20

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import redis
+from scrapy import Spider
 
+from crawlers.frontier import Frontier, connect
+from crawlers.intake import Intake
 from deploy.local.practice_site import PracticeSite
 from tests.helpers import RunningSpider, run_spider, start_spider, wait_until
 
@@ -222,6 +227,48 @@ def test_a_key_that_holds_something_else_is_named_and_stops_no_worker(
     assert f"the key '{key}' holds a string; push start URLs to a list," in ended.log
     assert redis_client.get(key) == b"http://x.example/"
     assert "Spider closed (finished)" in ended.log
+
+
+class _CutOff(Frontier):
+    """Redis is gone when entries are to be released for the first time."""
+
+    is_cut_off = True
+
+    async def release(self, start_urls: str, claims: list[bytes]) -> None:
+        """Fails once."""
+        if self.is_cut_off:
+            self.is_cut_off = False
+            raise redis.exceptions.ConnectionError("gone")
+        await super().release(start_urls, claims)
+
+
+def test_entries_are_read_again_if_redis_went_away_before_they_were_released(
+    redis_url: str, redis_client: redis.Redis, key: str, crawl_name: str
+) -> None:
+    # Given an entry whose link is in the frontier when Redis goes, and comes back without its last second
+    crawled: list[str] = []
+    spider = Spider("fed")
+    spider.crawler = SimpleNamespace(  # type: ignore[assignment]
+        engine=SimpleNamespace(crawl=lambda request: crawled.append(request.url))
+    )
+    worker: Any = SimpleNamespace(takes_start_urls=True, poll_s=0.01, flushed=lambda: asyncio.sleep(0))
+    redis_client.rpush(key, "http://a.example/")
+
+    # When the list is read on
+    async def read() -> None:
+        async with aclosing(connect({"REDIS_URL": redis_url})) as client:
+            frontier = _CutOff(client, crawl_name)
+            intake = Intake(spider, frontier, worker, keys=(key,), hold_ms=50, max_bytes=1000)
+            reading = asyncio.create_task(intake.run())
+            while not (len(crawled) == 2 and intake.empty):
+                await asyncio.sleep(0.01)
+            reading.cancel()
+
+    asyncio.run(asyncio.wait_for(read(), 10))
+
+    # Then the entry was read again once its claim had run out, and is released now
+    assert crawled == ["http://a.example/"] * 2
+    assert redis_client.zcard(f"{{{key}}}:claimed:{crawl_name}") == 0
 
 
 def test_entries_of_a_worker_that_died_are_taken_again(
