@@ -33,7 +33,7 @@ class Scale:
     pages: int = 600
     workers: int = 3
     host_limit: int = 1000
-    delay_ms: int = 20
+    delay_ms: int = 50
     lease_s: float = 2
     outage_s: float = 1.5
     limit_s: float = 60
