@@ -37,8 +37,8 @@ local function read_counters()
   for i = 1, #COUNTERS do
     local name, value, number = COUNTERS[i], stored[i], 0
     if value and value ~= '0' then
-      number = tonumber(value)
-      if not (number and number % 1 == 0 and math.abs(number) <= (MOST_OF[name] or 2 ^ 52)) then
+      number = whole(value, MOST_OF[name])
+      if not number then
         redis.call('HDEL', META, name)
         odd[#odd + 1] = { value, 'the counter ' .. name .. ' was no number' }
         number = 0

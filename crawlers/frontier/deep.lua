@@ -32,7 +32,7 @@ local function deep_queues()
 
   function deep.make_deep(host, priority)
     host.deep = (host.deep == '' and ',' or host.deep) .. priority .. ','
-    first_use('set', 'SADD', base .. ':deep_hosts', host.name)
+    first_use('set', 'SADD', DEEP_HOSTS, host.name)
   end
 
   function deep.make_shallow(host, priority)
@@ -40,7 +40,7 @@ local function deep_queues()
     host.deep = string.sub(host.deep, 1, first) .. string.sub(host.deep, last + 1)
     if host.deep == ',' then
       host.deep = ''
-      first_use('set', 'SREM', base .. ':deep_hosts', host.name)
+      first_use('set', 'SREM', DEEP_HOSTS, host.name)
     end
   end
 

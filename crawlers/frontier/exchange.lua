@@ -99,7 +99,6 @@ local function take_news(leases_key)
   end
 end
 
--- 3. Completions. A lease that this worker doesn't hold changes nothing.
 local function exonerate_all(leases_key, fields)
   for _, field in ipairs(fields) do
     local record = redis.call('HGET', leases_key, field) or ''
@@ -108,6 +107,7 @@ local function exonerate_all(leases_key, fields)
   end
 end
 
+-- 3. Completions. A lease that this worker doesn't hold changes nothing.
 local function complete(leases_key, spares)
   local names, completed, suspected = {}, 0, are_suspects()
   for i, group in ipairs(input.done) do names[i] = group[1] end

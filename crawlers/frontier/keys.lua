@@ -32,13 +32,13 @@ local READY                        -- zset    host -> us from which one of its r
 local URGENT                       -- zset    host -> rank, of those that were found due where priorities hold
                                    --         over hosts; each host is in one of READY and URGENT
 local SUSPECTS                     -- set     payloads of requests that one more dead worker would bury
+local DEEP_HOSTS                   -- set     hosts with deep queues
 --   <base>:pages                     hash    host -> links taken, where host_pages limits them
 --   <base>:priorities:<host>         zset    priority -> its negative, of the lists that exist, where a host has
 --                                            had requests of more than one
 --   <base>:requests:<host>:<prio>    list    "attempts payload", the oldest first; of a deep queue its front
 --   <base>:tail:<host>:<prio>        list    the same, what was pushed to a deep queue last; see deep.lua
 --   <base>:deep:<host>:<prio>        list    ids of its chunks, which lie between, the first to come first
---   <base>:deep_hosts                set     hosts with deep queues
 --   <base>:chunk:<id>                list    as a queue, unless it is in MongoDB
 --   <base>:chunks                    hash    id -> "state name length priority host"
 --   <base>:here, <base>:wanted       zsets   ids of chunks that may be moved out, and of those to be brought back
@@ -95,6 +95,7 @@ local function enter(generation)
   READY = sound(base .. ':ready', 'zset')
   URGENT = sound(base .. ':urgent', 'zset')
   SUSPECTS = sound(base .. ':suspects', 'set')
+  DEEP_HOSTS = base .. ':deep_hosts' -- its type is looked at where it is used, for few scripts do
 end
 sound(WORKERS, 'zset')
 sound(BUSY, 'set')

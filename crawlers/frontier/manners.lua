@@ -71,9 +71,8 @@ end
 local MANNERS = '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (.*)$'
 
 local function read_manners(host, record)
-  local alone_us = tonumber(record)
-  if alone_us then
-    host.robots_us = alone_us >= 0 and alone_us <= 2 ^ 52 and alone_us or 0
+  if string.find(record, '^%d+$') then
+    host.robots_us = number_of(record)
     return
   end
   local next_us, robots_us, robots_ms, throttle_ms, strikes, rests, wake_us, why = string.match(record, MANNERS)

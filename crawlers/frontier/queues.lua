@@ -35,7 +35,7 @@ end
 local function are_deep(names)
   local found = {}
   in_slices(names, function(...)
-    for _, is_one in ipairs(first_use('set', 'SMISMEMBER', base .. ':deep_hosts', ...)) do
+    for _, is_one in ipairs(first_use('set', 'SMISMEMBER', DEEP_HOSTS, ...)) do
       found[#found + 1] = is_one == 1
     end
   end)

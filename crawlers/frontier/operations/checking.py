@@ -89,17 +89,11 @@ def _counts(counted: Tally) -> dict[str, int]:
 def _wrong_hosts(counted: Tally) -> dict[str, str]:
     """What is wrong with each host that isn't in order."""
     wrong = {}
-    for host in sorted(_hosts_of(counted)):
+    named = (counted.hosts, counted.queued, counted.known, counted.active, counted.ready, counted.marked)
+    for host in sorted(set[str]().union(*named)):
         if what := _wrong_host(counted, host):
             wrong[host] = " and ".join(what)
     return wrong
-
-
-def _hosts_of(counted: Tally) -> set[str]:
-    return {
-        *(*counted.hosts, *counted.queued, *counted.known, *counted.active, *counted.ready),
-        *counted.marked,
-    }
 
 
 def _wrong_host(counted: Tally, host: str) -> list[str]:

@@ -37,7 +37,7 @@ for _, priority in ipairs(candidates) do
   if not counted[priority] then
     counted[priority] = true
     local length = repair_chunks(priority)
-    length = length + redis.call('LLEN', base .. ':requests:' .. input.host .. ':' .. priority)
+    length = length + redis.call('LLEN', list_of('requests', host.name, priority))
     redis.call('ZREM', key, priority)
     if length > 0 then redis.call('ZADD', key, -priority, priority) end
     if is_deep(host, priority) then deep.advance(host, priority) end
@@ -46,7 +46,7 @@ for _, priority in ipairs(candidates) do
 end
 host.only = queued > 0 and '*' or '-'
 host.active = math.max(host.active + input.active, 0)
-redis.call(host.deep == '' and 'SREM' or 'SADD', base .. ':deep_hosts', host.name)
+first_use('set', host.deep == '' and 'SREM' or 'SADD', DEEP_HOSTS, host.name)
 save_hosts()
 save_counters()
 return queued
