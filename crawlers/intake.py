@@ -15,7 +15,7 @@ from scrapy import Request, Spider, signals
 from scrapy_redis.spiders import RedisMixin
 
 from crawlers.frontier import BadStartUrls, Claims, Frontier, Refused
-from crawlers.messages import BadEntry, request_of
+from crawlers.messages import BadEntry, reads_utf8, request_of
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 if TYPE_CHECKING:
@@ -43,11 +43,21 @@ class Worker(Protocol):
         """Returns when all that was found or refused until now is in the frontier."""
 
 
+class Plain(Protocol):
+    """Who takes plain URLs by a shorter way than a request for each."""
+
+    def open(self) -> bool:
+        """Whether any may be taken now."""
+
+    def take(self, entry: bytes) -> bool:
+        """Takes one in UTF-8, if it can."""
+
+
 class Intake:
     """Reads the lists `keys` for as long as the worker lives.
 
     `hold_ms`: entries claimed by a worker that dies are handed out again after this long. `max_bytes` of
-    one entry.
+    one entry. `plain` is asked first, unless the spider makes its requests by itself.
     """
 
     def __init__(
@@ -59,6 +69,7 @@ class Intake:
         keys: tuple[str, ...],
         hold_ms: int,
         max_bytes: int,
+        plain: Plain | None = None,
     ) -> None:
         self._spider = spider
         self._frontier = frontier
@@ -68,7 +79,8 @@ class Intake:
         self._max_bytes = max_bytes
         self._left = dict.fromkeys(keys, 1)
         self._complained: set[str] = set()
-        self._make = _request_maker(spider)
+        self._make = _own_maker(spider) or (lambda entry: request_of(entry, spider))
+        self._plain = plain if reads_utf8(spider) and not _own_maker(spider) else None
         _stop_reading_when_idle(spider)
 
     @property
@@ -102,8 +114,7 @@ class Intake:
             return 0
         number = len(claimed.entries)
         if number:
-            for entry in claimed.entries:
-                self._crawl(key, entry)
+            self._crawl_all(key, claimed.entries)
             await self._worker.flushed()
         released = await self._release(key, claimed.claims) if number else 0
         self._left[key] = claimed.left - released
@@ -119,6 +130,12 @@ class Intake:
             logger.info("%s. %d entries of %s will be read again", error, len(claims), key)
             return 0
         return len(claims)
+
+    def _crawl_all(self, key: str, entries: Iterable[bytes]) -> None:
+        plain = self._plain if self._plain and self._plain.open() else None
+        for entry in entries:
+            if not (plain and plain.take(entry)):
+                self._crawl(key, entry)
 
     def _crawl(self, key: str, entry: bytes) -> None:
         engine = self._spider.crawler.engine
@@ -143,11 +160,11 @@ class Intake:
         self._worker.refuse(Refused(key, entry[:_MOST_PREVIEW], reason))
 
 
-def _request_maker(spider: Spider) -> Callable[[bytes], Any]:
-    """The spider's own `make_request_from_data` where it has one, else ours."""
+def _own_maker(spider: Spider) -> Callable[[bytes], Any] | None:
+    """The spider's own `make_request_from_data` where it has one."""
     own = getattr(type(spider), "make_request_from_data", None)
     if own is None or own is RedisMixin.make_request_from_data:
-        return lambda entry: request_of(entry, spider)
+        return None
     return spider.make_request_from_data  # type: ignore[attr-defined,no-any-return]
 
 

@@ -44,12 +44,21 @@ _FIELDS: dict[str, type] = {
 _WORDS = {str: "a string", dict: "an object", int: "a whole number", bool: "true or false", list: "a list"}
 
 
+def reads_utf8(spider: Spider) -> bool:
+    """Whether what `spider` is fed is UTF-8."""
+    return _encoding(spider).lower().replace("_", "-") in ("utf-8", "utf8")
+
+
+def _encoding(spider: Spider) -> str:
+    return getattr(spider, "redis_encoding", None) or "utf-8"
+
+
 def request_of(entry: bytes, spider: Spider) -> Request:
     """The request that `entry` asks `spider` for; not deduplicated, as with scrapy-redis.
 
     Raises :class:`BadEntry`.
     """
-    encoding = getattr(spider, "redis_encoding", None) or "utf-8"
+    encoding = _encoding(spider)
     try:
         text = entry.decode(encoding).strip()
     except (UnicodeDecodeError, LookupError) as error:

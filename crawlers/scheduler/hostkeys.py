@@ -32,11 +32,10 @@ def host_of(request: Request) -> str:
     return url.hostname or url.scheme
 
 
-def domain_of(request: Request) -> str:
-    """The registered domain of `request`, ``example.co.uk`` of ``www.example.co.uk``; of what has none, such
-    as an address, its host.
+def domain_of(host: str) -> str:
+    """The registered domain of `host`, ``example.co.uk`` of ``www.example.co.uk``; of what has none, such as
+    an address, `host`.
     """
-    host = host_of(request)
     return _split(host).top_domain_under_public_suffix or host
 
 
@@ -55,9 +54,13 @@ class HostKeys:
 
     def of(self, request: Request) -> str:
         """The host of `request`, or its domain; with its exit behind a |."""
-        host = domain_of(request) if self._kind == "domain" else host_of(request)
+        host = self.of_host(host_of(request))
         exit_ = self.exit_of(request)
         return f"{host}|{exit_}" if exit_ else host
+
+    def of_host(self, host: str) -> str:
+        """The same for a host, of what has no exit."""
+        return domain_of(host) if self._kind == "domain" else host
 
     def final(self, host: str) -> str:
         """The name under which `host`, as :meth:`of` gives it, is queued."""

@@ -45,7 +45,6 @@ class Onward:
         behind = enabled[1 + [type(each) for each in enabled].index(before) :]
         self.strangers = [each for each in behind if _is_stranger(each)]
         self._at_work: list[BaseSpiderMiddleware] = [each for each in behind if type(each) in AT_WORK]
-        self._crawler = crawler
         self._offsite = crawler.get_downloader_middleware(OffsiteMiddleware)
         self._referrers = crawler.get_spider_middleware(RefererMiddleware)
         self.longest = crawler.settings.getint("URLLENGTH_LIMIT") or _NOT_LONG
@@ -74,17 +73,20 @@ class Onward:
         policy = self._referrers.policy(response, request)
         return type(policy).__module__ == RefererMiddleware.__module__
 
-    def is_heard(self) -> bool:
-        """Somebody besides Scrapy is told of each request that is scheduled or dropped."""
-        scheduled = [each for each in self._listeners(signals.request_scheduled) if not _is_scrapys(each)]
-        return bool(scheduled or self.is_drop_heard())
 
-    def is_drop_heard(self) -> bool:
-        """Somebody is told of each request that is dropped."""
-        return bool(self._listeners(signals.request_dropped))
+def is_heard(crawler: Crawler) -> bool:
+    """Somebody besides Scrapy is told of each request that is scheduled or dropped."""
+    scheduled = [each for each in _listeners(crawler, signals.request_scheduled) if not _is_scrapys(each)]
+    return bool(scheduled or is_drop_heard(crawler))
 
-    def _listeners(self, signal: object) -> list[Any]:
-        return list(liveReceivers(getAllReceivers(self._crawler, signal)))
+
+def is_drop_heard(crawler: Crawler) -> bool:
+    """Somebody is told of each request that is dropped."""
+    return bool(_listeners(crawler, signals.request_dropped))
+
+
+def _listeners(crawler: Crawler, signal: object) -> list[Any]:
+    return list(liveReceivers(getAllReceivers(crawler, signal)))
 
 
 def _is_stranger(middleware: object) -> bool:

@@ -64,8 +64,8 @@ def _check_scheme(url: str, error: type[FrontierError]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stencil:
-    """A link from which others are made that differ in their URL only, on the same host: their payload is
-    `before`, the URL and `after`.
+    """A link from which others are made that differ in their URL only: their payload is `before`, the URL and
+    `after`.
     """
 
     host: str
@@ -75,12 +75,12 @@ class Stencil:
     after: bytes
     max_bytes: int
 
-    def found(self, url: str, fingerprint: int) -> Found | None:
-        """The link to `url`, None where it is too large."""
+    def found(self, url: str, fingerprint: int | None, host: str | None = None) -> Found | None:
+        """The link to `url`, on the same host if none is given; None where it is too large."""
         payload: bytes = self.before + msgpack.packb(url) + self.after
         if len(payload) > self.max_bytes:
             return None
-        return Found(fingerprint, self.host, self.priority, payload, self.continues)
+        return Found(fingerprint, host or self.host, self.priority, payload, self.continues)
 
 
 def _is_plain(request: Request) -> bool:

@@ -28,6 +28,7 @@ from crawlers.retrying import RedisUnreachable, until_redis_answers
 from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config
 from .lean import make_lean
+from .plainurls import PlainUrls
 from .requests import RequestCodec
 from .robots import RobotsTxt
 from .rotation import RotatingProxies
@@ -192,6 +193,7 @@ class Scheduler(BaseScheduler):
             keys=self._config.start_urls,
             hold_ms=self._config.terms.ttl_ms,
             max_bytes=self._config.max_bytes,
+            plain=PlainUrls(self._crawler, self._codec, self._config.host_keys, self._worker),
         )
         self._worker.intake = intake
         self._start(intake.run())

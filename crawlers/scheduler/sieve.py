@@ -10,7 +10,7 @@ from scrapy import Request, signals
 from crawlers.links import Links
 
 from .config import BadSetting
-from .onward import Onward
+from .onward import Onward, is_drop_heard, is_heard
 from .straight import Straight, refused_link
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ class LinkSieve:
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._codec: RequestCodec
-        self._onward: Onward
         self._worker: Worker | None = None
         self._drops = False
         self._straight: Straight | None = None
@@ -51,7 +50,7 @@ class LinkSieve:
 
     def bind(self, codec: RequestCodec, worker: Worker, enqueue: Callable[[Request], bool]) -> None:
         """Called by the scheduler when it is open, with its `enqueue_request`. Raises :class:`BadSetting`."""
-        onward = self._onward = Onward(self._crawler, before=type(self))
+        onward = Onward(self._crawler, before=type(self))
         self._codec, self._worker = codec, worker
         wanted = _drop_early(self._crawler.settings.get("FRONTIER_DROP_EARLY", "auto"))
         self._drops = codec.is_scrapys and (not onward.strangers if wanted is None else wanted)
@@ -77,7 +76,7 @@ class LinkSieve:
 
     def sift(self, outputs: Iterable[Any], response: Response) -> Iterator[Any]:
         """What is left of `outputs` of the callback of `response`."""
-        is_heard = self._drops and self._onward.is_drop_heard()
+        is_heard = self._drops and is_drop_heard(self._crawler)
         for output in outputs:
             for each in self._requests(output, response) if isinstance(output, Links) else (output,):
                 is_link = self._drops and isinstance(each, Request)
@@ -86,7 +85,7 @@ class LinkSieve:
 
     def _requests(self, links: Links, response: Response) -> Iterator[Request]:
         """What of `links` doesn't go straight to the frontier."""
-        if self._straight is None or links.meta.get("verbatim_url") or self._onward.is_heard():
+        if self._straight is None or links.meta.get("verbatim_url") or is_heard(self._crawler):
             return self._each(links)
         self._straight.take(links, response)
         return iter(())

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 _MOST_PREVIEW = 500  # bytes of a URL that its dead letter shows
 
 # An origin, and a rest that Scrapy sends as it is. It says nothing of any other URL.
-_PLAIN = re.compile(
-    r"(https?://[a-z0-9-]+(?:\.[a-z0-9-]+)*(?::(?:[1-5][0-9]{4}|[1-9][0-9]{0,3}))?)"
-    r"/[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~=&+-]*)?"
+PLAIN = re.compile(
+    r"(?P<origin>https?://(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::(?:[1-5][0-9]{4}|[1-9][0-9]{0,3}))?)"
+    r"/[A-Za-z0-9_.~/-]*(?:\?[A-Za-z0-9_.~=&+-]+)?"
 )
 
 
@@ -66,14 +66,14 @@ class Straight:
             if self._worker.knows(fingerprint):  # it stands on the page twice
                 self._stats.inc_value("dupefilter/filtered")
                 continue
-            plain = _PLAIN.fullmatch(url) if len(new) > 1 and len(url) <= self._onward.longest else None
-            stencil = stencils.get(plain[1]) if plain else None
+            plain = PLAIN.fullmatch(url) if len(new) > 1 and len(url) <= self._onward.longest else None
+            stencil = stencils.get(plain["origin"]) if plain else None
             if plain and stencil and (found := stencil.found(plain[0], fingerprint)):
                 self._worker.put(found)
                 continue
             request = self._take_one(url, links, response)
             if request and plain and (stencil := self._stencil(request, response)):
-                stencils[plain[1]] = stencil
+                stencils[plain["origin"]] = stencil
 
     def _unseen(self, links: Links, response: Response) -> list[tuple[int, str]]:
         new, known = [], 0

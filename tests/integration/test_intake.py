@@ -86,6 +86,21 @@ def test_urls_are_taken_from_a_list_a_set_and_a_sorted_set(
     assert not redis_client.exists(key, f"{{{key}}}:claimed:{options['arguments']['crawl']}")
 
 
+def test_a_listener_to_requests_is_told_of_each_pushed_url(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given plain URLs, for which nobody else would need requests
+    urls = [f"{site}{LEAF}{i}" for i in range(5)]
+    redis_client.rpush(key, *urls)
+
+    # When they are crawled by a spider that listens
+    ended = run_spider("told", **options)
+
+    # Then it has heard of all, and they are crawled
+    assert "'told/scheduled': 5" in ended.log
+    assert [item["url"] for item in items(options["folder"])] == urls
+
+
 def test_a_waiting_worker_fetches_a_pushed_url_within_a_fifth_of_a_second(
     site: str, key: str, options: dict[str, Any], redis_client: redis.Redis, crawl_name: str
 ) -> None:

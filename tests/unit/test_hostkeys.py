@@ -27,7 +27,7 @@ def test_a_request_is_queued_under_its_host_or_its_registered_domain(
 ) -> None:
     # Given a request, when it is asked where it belongs, then ports and sub-domains don't count
     request = Request(url)
-    assert (host_of(request), domain_of(request)) == (host, domain)
+    assert (host_of(request), domain_of(host)) == (host, domain)
     assert HostKeys("domain").of(request) == domain
 
 

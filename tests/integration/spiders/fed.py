@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import scrapy
-from scrapy import Request
+from scrapy import Request, signals
+from scrapy.crawler import Crawler
 from scrapy.http import Response
 from scrapy.linkextractors import LinkExtractor
 from scrapy.spiders import Rule
@@ -62,3 +63,20 @@ class Plain(scrapy.Spider):
     def parse(self, response: Response) -> Iterator[Any]:
         """One item a page."""
         yield seen(response)
+
+
+class Told(Plain):
+    """Is told of each request that is scheduled."""
+
+    name = "told"
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Told:
+        """Listens."""
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.request_scheduled, signals.request_scheduled)
+        return spider
+
+    def request_scheduled(self) -> None:
+        """Counts."""
+        self.crawler.stats.inc_value("told/scheduled")
