@@ -3,7 +3,8 @@
 python -m benchmarks.sharing_tax [--pages 3000] [--rounds 7] [--instructions]
 
 The same spider, settings, pipelines, early drop and Links; only the scheduler differs. So the tax is all that
-leases, completion, turns and Redis cost a worker. `--instructions` counts them with valgrind besides.
+leases, completion, turns and Redis cost a worker. `--instructions` counts them with valgrind besides, in slow
+motion, so that as many pages share an exchange as without.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from benchmarks.cpu_per_page import START_UP_PAGES, Cost, crawler, measure
 from benchmarks.graph_crawl import bench, graph
 from benchmarks.harness import report, run, spread
 from benchmarks.instructions import measure as count
+from benchmarks.slow_motion import in_slow_motion
 
 NAME = "sharing_tax"
 FEW, MANY = 100, 500
@@ -57,6 +59,12 @@ def crawl_all(pages: int, rounds: int) -> dict[Contender, list[Cost]]:
     return costs
 
 
+def count_all() -> dict[Contender, list[float]]:
+    """The instructions for a page of each."""
+    slowed = {in_slow_motion(contender): contender for contender in CONTENDERS}
+    return {slowed[slow]: [number] for slow, number in count(list(slowed), FEW, MANY).items()}
+
+
 def table(costs: Mapping[Contender, Sequence[Cost]], counts: Mapping[Contender, Sequence[float]]) -> Table:
     """A line for each, the tax with those that share."""
     shown = Table(title="The sharing tax: CPU of a worker for a page, with and without a frontier to share")
@@ -89,8 +97,7 @@ def main() -> None:
     parser.add_argument("--instructions", action="store_true", help="count instructions too, by valgrind")
     options = parser.parse_args()
     costs = crawl_all(options.pages, options.rounds)
-    counted = count(CONTENDERS, FEW, MANY) if options.instructions else {}
-    counts = {contender: [number] for contender, number in counted.items()}
+    counts = count_all() if options.instructions else {}
     figures = {
         pair[0].name: {
             "tax": tax(milliseconds(costs), pair),
