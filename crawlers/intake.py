@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from redis.exceptions import RedisError
 from scrapy import Request, Spider, signals
 from scrapy_redis.spiders import RedisMixin
 
@@ -77,7 +78,7 @@ class Intake:
         self._keys = keys
         self._hold_ms = hold_ms
         self._max_bytes = max_bytes
-        self._left = dict.fromkeys(keys, 1)
+        self.doubt()
         self._complained: set[str] = set()
         self._make = _own_maker(spider) or (lambda entry: request_of(entry, spider))
         self._plain = plain if reads_utf8(spider) and not _own_maker(spider) else None
@@ -87,6 +88,12 @@ class Intake:
     def empty(self) -> bool:
         """Nothing waited in the lists, nor was claimed by any worker, when they were last read."""
         return not any(self._left.values())
+
+    def doubt(self) -> None:
+        """Redis was away, and may be back with entries that were claimed: the lists have to be read again
+        before they are known to be empty.
+        """
+        self._left = dict.fromkeys(self._keys, 1)
 
     async def run(self) -> None:
         """Reads the lists again and again, at once while there is more, else as often as the fleet polls.
@@ -103,9 +110,7 @@ class Intake:
     async def _take(self, key: str) -> int:
         """Moves some entries of `key` into the frontier. Returns how many."""
         try:
-            claimed: Claims = await until_redis_answers(
-                lambda: self._frontier.claim(key, _MOST_CLAIMED, self._hold_ms)
-            )
+            claimed: Claims = await until_redis_answers(lambda: self._claim(key))
         except BadStartUrls as error:
             self._left[key] = 0
             if key not in self._complained:
@@ -119,6 +124,13 @@ class Intake:
         released = await self._release(key, claimed.claims) if number else 0
         self._left[key] = claimed.left - released
         return number
+
+    async def _claim(self, key: str) -> Claims:
+        try:
+            return await self._frontier.claim(key, _MOST_CLAIMED, self._hold_ms)
+        except (RedisError, OSError):
+            self.doubt()
+            raise
 
     async def _release(self, key: str, claims: list[bytes]) -> int:
         """Tried once: a Redis that was away may be back without what has just been queued. Its claims are

@@ -285,9 +285,10 @@ class Worker:
         self.manners.put_back(batch)
         self._buffer.clear()
         self._spares.clear()
-        self._ended = Ended()
+        self._ended, self._ask_at = Ended(), 0.0
         self._completion.forget_all()
-        self._ask_at = 0.0
+        if self.intake:
+            self.intake.doubt()
         await until_redis_answers(self.join, self._config.patience_s if self._stopping else None)
 
     def _forget_the_run(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 import redis
 from scrapy import Spider
 
-from crawlers.frontier import Frontier, connect
+from crawlers.frontier import Claims, Frontier, connect
 from crawlers.intake import Intake
 from deploy.local.practice_site import PracticeSite
 from tests.helpers import RunningSpider, run_spider, start_spider, wait_until
@@ -284,6 +284,58 @@ def test_entries_are_read_again_if_redis_went_away_before_they_were_released(
     # Then the entry was read again once its claim had run out, and is released now
     assert crawled == ["http://a.example/"] * 2
     assert redis_client.zcard(f"{{{key}}}:claimed:{crawl_name}") == 0
+
+
+class _Silent(Frontier):
+    """Redis is gone for those who look for entries, while it is told so."""
+
+    is_gone = False
+
+    async def claim(self, start_urls: str, most: int, hold_ms: int) -> Claims:
+        """Raises what redis-py raises then."""
+        if self.is_gone:
+            raise redis.exceptions.ConnectionError("gone")
+        return await super().claim(start_urls, most, hold_ms)
+
+
+def test_a_list_that_cannot_be_read_is_not_taken_for_empty(
+    redis_url: str, redis_client: redis.Redis, key: str, crawl_name: str
+) -> None:
+    # Given a list that was found empty
+    crawled: list[str] = []
+    spider = Spider("fed")
+    spider.crawler = SimpleNamespace(  # type: ignore[assignment]
+        engine=SimpleNamespace(crawl=lambda request: crawled.append(request.url))
+    )
+    worker: Any = SimpleNamespace(takes_start_urls=True, poll_s=0.01, flushed=lambda: asyncio.sleep(0))
+
+    async def read() -> None:
+        async with aclosing(connect({"REDIS_URL": redis_url})) as client:
+            frontier = _Silent(client, crawl_name)
+            intake = Intake(spider, frontier, worker, keys=(key,), hold_ms=5000, max_bytes=1000)
+            reading = asyncio.create_task(intake.run())
+            while not intake.empty:
+                await asyncio.sleep(0.01)
+
+            # When Redis goes
+            frontier.is_gone = True
+            # Then it is known no longer to be empty
+            while intake.empty:
+                await asyncio.sleep(0.01)
+
+            # When Redis is back, with an entry that had been claimed
+            redis_client.rpush(key, "http://a.example/")
+            frontier.is_gone = False
+            # Then it is known again once that is read
+            while not intake.empty:
+                await asyncio.sleep(0.01)
+            assert crawled == ["http://a.example/"]
+            # And so it is when this worker was taken for dead
+            intake.doubt()
+            assert not intake.empty
+            reading.cancel()
+
+    asyncio.run(asyncio.wait_for(read(), 10))
 
 
 def test_entries_of_a_worker_that_died_are_taken_again(
