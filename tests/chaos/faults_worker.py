@@ -33,6 +33,8 @@ class Interrupt(Term):
 
     name = "SIGINT"
     number = signal.SIGINT
+    # Python's own, of a worker that has only begun to start.
+    tracebacks = r"^before the first entry$"
 
 
 class TermTwice(Term):
