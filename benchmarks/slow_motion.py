@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 from scrapy.crawler import Crawler
@@ -32,5 +33,4 @@ class SlowMotion:
 def in_slow_motion(contender: Contender) -> Contender:
     """The same in slow motion."""
     extensions = f'{{"{SlowMotion.__module__}.{SlowMotion.__name__}": 0}}'
-    settings = {**contender.settings, "EXTENSIONS": extensions}
-    return Contender(contender.name, contender.base, settings, contender.spider)
+    return replace(contender, settings={**contender.settings, "EXTENSIONS": extensions})

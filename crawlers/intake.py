@@ -80,8 +80,9 @@ class Intake:
         self._max_bytes = max_bytes
         self.doubt()
         self._complained: set[str] = set()
-        self._make = _own_maker(spider) or (lambda entry: request_of(entry, spider))
-        self._plain = plain if reads_utf8(spider) and not _own_maker(spider) else None
+        own = _own_maker(spider)
+        self._make = own or (lambda entry: request_of(entry, spider))
+        self._plain = plain if own is None and reads_utf8(spider) else None
         _stop_reading_when_idle(spider)
 
     @property

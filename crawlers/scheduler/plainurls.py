@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .requests import RequestCodec, Stencil
     from .worker import Worker
 
-_MOST_HOST = 255  # characters; what has more is refused by the codec, with the reason
-
 
 class PlainUrls:
     """Does at once with a plain URL what becomes of the request that the intake would make of it: it is not
@@ -49,7 +47,7 @@ class PlainUrls:
         URL at all: a request has to be made of it.
         """
         plain = PLAIN.fullmatch(entry.decode(errors="replace").strip())
-        if self._stencil is None or plain is None or len(plain["host"]) > _MOST_HOST:
+        if self._stencil is None or plain is None:
             return False
         found = self._stencil.found(plain[0], None, self._host_keys.of_host(plain["host"]))
         if found is not None:

@@ -37,6 +37,7 @@ __all__ = ["RequestCodec", "Stencil", "callback_names", "fingerprint_of"]
 
 # Scrapy writes where a request was sent into its meta; a copy for another host must not inherit it.
 NOT_QUEUED = ("download_slot", "download_latency", START)
+_MOST_HOST = 255  # characters
 _FIELDS = ("cookies", "flags", "cb_kwargs")
 # What middlewares write into the meta of a request that goes on with the page of another.
 _CONTINUES = ("retry_times", "redirect_times", WAITS)
@@ -76,11 +77,12 @@ class Stencil:
     max_bytes: int
 
     def found(self, url: str, fingerprint: int | None, host: str | None = None) -> Found | None:
-        """The link to `url`, on the same host if none is given; None where it is too large."""
+        """The link to `url`, on the same host if none is given; None where it or its host is too large."""
         payload: bytes = self.before + msgpack.packb(url) + self.after
-        if len(payload) > self.max_bytes:
+        host = host or self.host
+        if len(payload) > self.max_bytes or len(host) > _MOST_HOST:
             return None
-        return Found(fingerprint, host or self.host, self.priority, payload, self.continues)
+        return Found(fingerprint, host, self.priority, payload, self.continues)
 
 
 def _is_plain(request: Request) -> bool:
@@ -133,7 +135,7 @@ class RequestCodec:
         """`request` as it goes into the frontier. Raises :class:`NotPlainData`."""
         _check_scheme(request.url, NotPlainData)
         host = self._host_keys.of(request)
-        if not host or len(host) > 255 or any(c.isspace() for c in host):
+        if not host or len(host) > _MOST_HOST or any(c.isspace() for c in host):
             raise NotPlainData(f"{request.url[:200]!r} has no host that could be asked")
         priority = max(-MOST_PRIORITY, min(request.priority, MOST_PRIORITY))
         continues = any(name in request.meta for name in _CONTINUES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -244,6 +244,22 @@ def test_a_key_that_holds_something_else_is_named_and_stops_no_worker(
     assert "Spider closed (finished)" in ended.log
 
 
+@asynccontextmanager
+async def _reading(frontier: Frontier, key: str, hold_ms: int) -> AsyncIterator[tuple[Intake, list[str]]]:
+    """An intake that reads `key`, and the URLs that it has had crawled."""
+    crawled: list[str] = []
+    spider = Spider("fed")
+    spider.crawler = SimpleNamespace(  # type: ignore[assignment]
+        engine=SimpleNamespace(crawl=lambda request: crawled.append(request.url))
+    )
+    worker: Any = SimpleNamespace(takes_start_urls=True, poll_s=0.01, flushed=lambda: asyncio.sleep(0))
+    async with aclosing(frontier.client):
+        intake = Intake(spider, frontier, worker, keys=(key,), hold_ms=hold_ms, max_bytes=1000)
+        reading = asyncio.create_task(intake.run())
+        yield intake, crawled
+        reading.cancel()
+
+
 class _CutOff(Frontier):
     """Redis is gone when entries are to be released for the first time."""
 
@@ -261,25 +277,17 @@ def test_entries_are_read_again_if_redis_went_away_before_they_were_released(
     redis_url: str, redis_client: redis.Redis, key: str, crawl_name: str
 ) -> None:
     # Given an entry whose link is in the frontier when Redis goes, and comes back without its last second
-    crawled: list[str] = []
-    spider = Spider("fed")
-    spider.crawler = SimpleNamespace(  # type: ignore[assignment]
-        engine=SimpleNamespace(crawl=lambda request: crawled.append(request.url))
-    )
-    worker: Any = SimpleNamespace(takes_start_urls=True, poll_s=0.01, flushed=lambda: asyncio.sleep(0))
     redis_client.rpush(key, "http://a.example/")
 
     # When the list is read on
-    async def read() -> None:
-        async with aclosing(connect({"REDIS_URL": redis_url})) as client:
-            frontier = _CutOff(client, crawl_name)
-            intake = Intake(spider, frontier, worker, keys=(key,), hold_ms=50, max_bytes=1000)
-            reading = asyncio.create_task(intake.run())
+    async def read() -> list[str]:
+        frontier = _CutOff(connect({"REDIS_URL": redis_url}), crawl_name)
+        async with _reading(frontier, key, hold_ms=50) as (intake, crawled):
             while not (len(crawled) == 2 and intake.empty):
                 await asyncio.sleep(0.01)
-            reading.cancel()
+            return crawled
 
-    asyncio.run(asyncio.wait_for(read(), 10))
+    crawled = asyncio.run(asyncio.wait_for(read(), 10))
 
     # Then the entry was read again once its claim had run out, and is released now
     assert crawled == ["http://a.example/"] * 2
@@ -301,19 +309,10 @@ class _Silent(Frontier):
 def test_a_list_that_cannot_be_read_is_not_taken_for_empty(
     redis_url: str, redis_client: redis.Redis, key: str, crawl_name: str
 ) -> None:
-    # Given a list that was found empty
-    crawled: list[str] = []
-    spider = Spider("fed")
-    spider.crawler = SimpleNamespace(  # type: ignore[assignment]
-        engine=SimpleNamespace(crawl=lambda request: crawled.append(request.url))
-    )
-    worker: Any = SimpleNamespace(takes_start_urls=True, poll_s=0.01, flushed=lambda: asyncio.sleep(0))
-
     async def read() -> None:
-        async with aclosing(connect({"REDIS_URL": redis_url})) as client:
-            frontier = _Silent(client, crawl_name)
-            intake = Intake(spider, frontier, worker, keys=(key,), hold_ms=5000, max_bytes=1000)
-            reading = asyncio.create_task(intake.run())
+        # Given a list that was found empty
+        frontier = _Silent(connect({"REDIS_URL": redis_url}), crawl_name)
+        async with _reading(frontier, key, hold_ms=5000) as (intake, crawled):
             while not intake.empty:
                 await asyncio.sleep(0.01)
 
@@ -333,7 +332,6 @@ def test_a_list_that_cannot_be_read_is_not_taken_for_empty(
             # And so it is when this worker was taken for dead
             intake.doubt()
             assert not intake.empty
-            reading.cancel()
 
     asyncio.run(asyncio.wait_for(read(), 10))
 
