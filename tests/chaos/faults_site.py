@@ -69,7 +69,6 @@ class SiteResets(Outage):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        self.at /= 2  # so that pages are left to meet it, however fast the machine
         plan.site_proxy = True
 
     def inject(self) -> None:

@@ -23,7 +23,7 @@ local queued, leased, spares, again, workers, host_active = 0, 0, 0, {}, {}, 0
 local waiting, known = {}, {} -- hosts with something in a queue, and those that know of it
 for _, kind in ipairs({ ':requests:*', ':tail:*', ':chunk:*' }) do
   for _, key in ipairs(redis.call('KEYS', base .. kind)) do
-    if kind == ':requests:*' then waiting[string.match(key, '([^:]+):-?%d+$')] = true end
+    if kind == ':requests:*' then waiting[string.match(key, '([^:]+):%-?%d+$')] = true end
     for _, element in ipairs(redis.call('LRANGE', key, 0, -1)) do
       queued = queued + 1
       local attempts, payload = string.match(element, '^(%d+) (.*)$')
@@ -99,7 +99,7 @@ class Letter:
 
 
 class Observer:
-    """Looks at one crawl; None where Redis doesn't answer."""
+    """Looks at one crawl; None where Redis doesn't answer. What it answers with an error is raised."""
 
     def __init__(self, port: int, crawl: str) -> None:
         self.client = redis.Redis("127.0.0.1", port, socket_timeout=0.5, retry=Retry(NoBackoff(), 0))
@@ -109,7 +109,7 @@ class Observer:
         """The crawl at this moment."""
         try:
             return _read(self.client.eval(_LOOK, 1, self._tag))
-        except redis.RedisError:
+        except (redis.ConnectionError, redis.TimeoutError):
             return None
 
     def letters(self) -> list[Letter]:

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_HOLD_S = 0.01
 
 
 class Line:
@@ -43,12 +44,37 @@ class Honest:
         line.client.write(chunk)
 
 
+class HoldsBack(Honest):
+    """Passes on the first `free` different requests of `proxy`, which are known by their first lines; all
+    others wait until it has another manner, whose they are then. So no crawl is over before that.
+    """
+
+    def __init__(self, proxy: Proxy, free: int) -> None:
+        self.is_full = False
+        """Whether any had to wait."""
+        self._proxy = proxy
+        self._free = free
+        self._passed: set[bytes] = set()
+
+    async def request(self, chunk: bytes, line: Line) -> None:
+        wanted = chunk.partition(b"\r\n")[0]
+        if len(self._passed) < self._free:
+            self._passed.add(wanted)
+        while wanted not in self._passed and self._proxy.manner is self:
+            self.is_full = True
+            await asyncio.sleep(_HOLD_S)
+        if self._proxy.manner is self:
+            await super().request(chunk, line)
+        else:
+            await self._proxy.manner.request(chunk, line)
+
+
 class Proxy:
     """Stands at `port` for the server at another; `manner` is what it does, and may change any time."""
 
     def __init__(self, target_port: int) -> None:
         self.port = 0
-        self.manner = Honest()
+        self.manner: Honest = Honest()
         self._target_port = target_port
         self._lines: set[asyncio.Task[None]] = set()
 
