@@ -46,7 +46,8 @@ class Scale:
 class Recovery:
     """What a worker held when it was lost, and how long until others had leased all of it again.
 
-    `disturbed`: another server was at fault meanwhile, so that the time says nothing.
+    `disturbed`: another server was at fault meanwhile, or there was no other worker, so that the time says
+    nothing.
     """
 
     pid: int
@@ -158,7 +159,8 @@ class CrawlRun:
         """From now on: until others have leased again all that `worker` held."""
         look = self.observer.look()
         if look is not None and (lost := look.held_by(worker.pid)):
-            self.recoveries.append(Recovery(worker.pid, lost, time.monotonic()))
+            alone = self.scale.workers == 1
+            self.recoveries.append(Recovery(worker.pid, lost, time.monotonic(), disturbed=alone))
 
     def push_start_urls(self) -> None:
         """Some more start URLs, to which no link leads, into the crawl's list."""
