@@ -22,8 +22,8 @@ from .servers import Client, Servers
 
 _POLL_S = 0.03
 _PUSHED = 20
-_FREE = 0.8
-"""The share of a site's pages that may be had before its fault has begun, which is at 0.6 done."""
+_FREE_SHARE = 0.8
+"""Of a site's pages, that may be had before its fault has begun: more than any fault waits for."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Scale:
 class Recovery:
     """What a worker held when it was lost, and how long until others had leased all of it again.
 
-    `disturbed`: another server was at fault meanwhile, or there was no other worker, so that the time says
-    nothing.
+    `disturbed`: another server was at fault meanwhile, or the only worker is frozen, whom nobody replaces, so
+    that the time says nothing.
     """
 
     pid: int
@@ -122,7 +122,7 @@ class CrawlRun:
             port = int(self.site.url.rstrip("/").rpartition(":")[2])
             self.site_proxy = self._stack.enter_context(proxy(port))
             # What is done is told late, so that a fast crawl could have asked for all before its site fails.
-            self.site_proxy.manner = HoldsBack(self.site_proxy, int(_FREE * self.scale.pages))
+            self.site_proxy.manner = HoldsBack(self.site_proxy, int(_FREE_SHARE * self.scale.pages))
             self.site_url = f"http://127.0.0.1:{self.site_proxy.port}/"
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +159,7 @@ class CrawlRun:
         """From now on: until others have leased again all that `worker` held."""
         look = self.observer.look()
         if look is not None and (lost := look.held_by(worker.pid)):
-            alone = self.scale.workers == 1
+            alone = worker.frozen and self.scale.workers == 1
             self.recoveries.append(Recovery(worker.pid, lost, time.monotonic(), disturbed=alone))
 
     def push_start_urls(self) -> None:
