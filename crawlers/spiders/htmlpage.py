@@ -28,7 +28,7 @@ _PARSER = HTMLParser(encoding="utf-8", huge_tree=True)
 _HTML_END = re.compile(r"</[hH][tT][mM][lL](?=[\s/>])")
 
 _VISIBLE_TEXT = etree.XPath(
-    "//text()[not(parent::script or parent::style or parent::title or parent::template)]",
+    "/descendant::text()[not(parent::script or parent::style or parent::title or parent::template)]",
     smart_strings=False,
 )
 
