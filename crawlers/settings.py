@@ -87,6 +87,10 @@ CONCURRENT_REQUESTS = 32
 FRONTIER_ORDER = "hosts"
 # Seconds for which a robots.txt is good; RFC 9309 asks for a day at most.
 FRONTIER_ROBOTS_TTL_S = 86_400
+# The longest `Crawl-delay` of a robots.txt that is followed, in seconds: who asks for a day from one page to
+# the next would keep a crawl from ending. What was asked for is logged, and `scrapy frontier hosts` shows it.
+# 0: no limit.
+FRONTIER_CRAWL_DELAY_MAX_S = 300
 # Most links of one host that a run takes, against calendars without end. 0: no limit.
 FRONTIER_HOST_PAGES = 0
 # Answers with these statuses put a host to sleep, for as long as `Retry-After` says or else for so many

@@ -4,6 +4,7 @@ A worker joins, then exchanges again and again: links it found and pages it is d
 leases, in one atomic step each. `exchange.lua` holds the rules, `keys.lua` the keys.
 """
 
+from .bounds import MOST_MS, ms_of, within
 from .client import Frontier, Member
 from .codec import Link, decode, encode
 from .connection import Client, connect
@@ -34,6 +35,7 @@ from .model import (
 from .status import Status, WorkerStatus
 
 __all__ = [
+    "MOST_MS",
     "MOST_PRIORITY",
     "BadConnection",
     "BadCrawlName",
@@ -66,4 +68,6 @@ __all__ = [
     "connect",
     "decode",
     "encode",
+    "ms_of",
+    "within",
 ]

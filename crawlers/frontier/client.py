@@ -13,6 +13,7 @@ from . import keys, scripts
 from .connection import Client
 from .exceptions import BadStartUrls
 from .model import Batch, Claims, Counts, Found, Joined, Lease, Reply, Terms
+from .packing import pack_batch
 from .status import Status, read_status
 
 
@@ -31,25 +32,26 @@ class Member:
         """The next exchange, ready to be sent: once, or again and again until a reply arrives."""
         self._sequence += 1
         self._ending = [*batch.done, *(failed.lease for failed in batch.failed), *batch.released]
-        return scripts.pack_input(
-            {
-                "worker": self.name,
-                "sequence": self._sequence,
-                "found": _by_queue(batch.found),
-                "done": self._by_host(batch.done),
-                "failed": [(f.lease, f.reason, f.final) for f in batch.failed],
-                "refused": [(r.source, r.payload, r.reason) for r in batch.refused],
-                "visits": batch.visits,
-                "news": [(n.kind, n.host, *n.values) for n in batch.news],
-                "released": batch.released,
-                "want": batch.want,
-                "slots": batch.slots,
-                "spares": batch.spares,
-                "idle": batch.idle,
-                "ttl_ms": self._terms.ttl_ms,
-                "max_attempts": self._terms.max_attempts,
-            }
-        )
+        return pack_batch(batch, self._values)
+
+    def _values(self, batch: Batch) -> dict[str, Any]:
+        return {
+            "worker": self.name,
+            "sequence": self._sequence,
+            "found": _by_queue(batch.found),
+            "done": self._by_host(batch.done),
+            "failed": [(f.lease, f.reason, f.final) for f in batch.failed],
+            "refused": [(r.source, r.payload, r.reason) for r in batch.refused],
+            "visits": batch.visits,
+            "news": [(n.kind, n.host, *n.values) for n in batch.news],
+            "released": batch.released,
+            "want": batch.want,
+            "slots": batch.slots,
+            "spares": batch.spares,
+            "idle": batch.idle,
+            "ttl_ms": self._terms.ttl_ms,
+            "max_attempts": self._terms.max_attempts,
+        }
 
     async def send(self, prepared: bytes) -> Reply:
         """Sends what :meth:`prepare` made. Raises redis-py's errors; then send the same again."""

@@ -10,7 +10,7 @@ local REMEMBERED_US = 3600 * 1000000 -- of a host with nothing to wait for: its 
 -- What the last worker to join was set to, by the names of model.py. What is missing or no number is 0.
 local TERMS = { 'delay_ms', 'limit', 'jitter', 'robots', 'start_ms', 'back_off_ms', 'back_off_max_ms',
                 'strikes', 'rest_ms', 'rests', 'throttle', 'throttle_start_ms', 'throttle_max_ms', 'host_pages',
-                'strict', 'chunk' }
+                'strict', 'chunk', 'crawl_delay_max_ms' }
 
 local function read_terms()
   local packed = first_use('hash', 'HGET', POLICY, '*')
@@ -44,6 +44,12 @@ local function chance(from, to)
   return from + (to - from) * math.random()
 end
 
+-- What its robots.txt asks for, as far as the crawl follows it.
+local function robots_delay_ms(host)
+  if terms.crawl_delay_max_ms > 0 then return math.min(host.robots_ms, terms.crawl_delay_max_ms) end
+  return host.robots_ms
+end
+
 -- The time from one start to the next. Jitter is for what the user has set, not for what a host asks for.
 local function gap_us(host)
   local wanted_ms = host.delay_ms
@@ -54,7 +60,7 @@ local function gap_us(host)
   if wanted_ms > 0 and host.jitter > 0 then
     wanted_ms = math.max(0, wanted_ms * (1 + chance(-host.jitter, host.jitter) / 100))
   end
-  return math.ceil(math.max(wanted_ms, host.robots_ms) * 1000)
+  return math.ceil(math.max(wanted_ms, robots_delay_ms(host)) * 1000)
 end
 
 -- It takes time from one start to the next.
@@ -89,7 +95,7 @@ local function add_manners(host, record)
   host.timed = is_timed(host)
   -- Redis came back, and may have forgotten when it was asked.
   if host.timed and meta.back_us > 0 and meta.back_us <= now_us then
-    local delay_ms = math.max(host.delay_ms, host.robots_ms, host.throttle_ms)
+    local delay_ms = math.max(host.delay_ms, robots_delay_ms(host), host.throttle_ms)
     host.next_us = math.max(host.next_us, meta.back_us + delay_ms * 1000)
   end
 end

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
+from .bounds import MOST_MS, within
+
 # A priority beyond is as good as this; Lua counts exactly to 2^53 only.
 MOST_PRIORITY = 1_000_000_000
 
@@ -36,7 +38,8 @@ class Terms:
 
     A host in trouble waits `back_off_ms`, twice as long after each further failure, `back_off_max_ms` at
     most. After `strikes` failures in a row, 0 for never, it is set aside for `rest_ms`; after `rests` times
-    of that, 0 for never, its pages become dead letters.
+    of that, 0 for never, its pages become dead letters. A `Crawl-delay` is followed up to
+    `crawl_delay_max_ms`, 0 for whatever it is.
 
     `throttle`: thousandths of the requests to be open at a host on average, from which and from its latency
     follows its delay, `throttle_start_ms` at first and `throttle_max_ms` at most; 0: it does not.
@@ -63,6 +66,7 @@ class Terms:
     throttle: int = 0
     throttle_start_ms: int = 5_000
     throttle_max_ms: int = 60_000
+    crawl_delay_max_ms: int = 0
 
     def of_the_crawl(self) -> dict[str, int]:
         """What holds for all hosts and workers, as `manners.lua` reads it."""
@@ -115,17 +119,18 @@ class News:
     @classmethod
     def robots(cls, host: str, delay_ms: int, ttl_ms: int) -> News:
         """Its robots.txt asks for `delay_ms` from start to start, 0 for none, and is good for `ttl_ms`."""
-        return cls("robots", host, (delay_ms, ttl_ms))
+        return cls("robots", host, (within(delay_ms, 0, MOST_MS), within(ttl_ms, 0, MOST_MS)))
 
     @classmethod
     def answer(cls, host: str, latency_ms: int, status: int) -> News:
         """It answered after `latency_ms` with an HTTP `status`."""
-        return cls("answer", host, (latency_ms, status))
+        return cls("answer", host, (within(latency_ms, 0, MOST_MS), within(status, 0, 999)))
 
     @classmethod
     def trouble(cls, host: str, reason: str, *, wait_ms: int | None = None, patient: bool = False) -> News:
         """It asks for `wait_ms`, None if it doesn't say. `patient`: twice it may be the page's fault."""
-        return cls("trouble", host, (-1 if wait_ms is None else wait_ms, reason, patient))
+        wait_ms = -1 if wait_ms is None else within(wait_ms, 0, MOST_MS)
+        return cls("trouble", host, (wait_ms, reason, patient))
 
 
 @dataclass(slots=True)

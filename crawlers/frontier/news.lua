@@ -7,7 +7,7 @@ local news = {}
 function news.robots(host, delay_ms, ttl_ms)
   host.robots_ms = math.max(host.robots_ms, math.min(delay_ms, MOST_TERM))
   host.robots_us = now_us + math.max(0, math.min(ttl_ms, MOST_TERM)) * 1000
-  if host.robots_ms > 0 then host.next_us = math.max(host.next_us, now_us + host.robots_ms * 1000) end
+  if host.robots_ms > 0 then host.next_us = math.max(host.next_us, now_us + robots_delay_ms(host) * 1000) end
   host.timed = is_timed(host)
   if not host.timed then host.starting = 0 end
   host.strikes, host.rests, host.why = 0, 0, ''

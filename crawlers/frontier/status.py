@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import keys
+from .bounds import number_of, within
 from .connection import Client
 
 
@@ -38,7 +39,7 @@ async def read_status(client: Client, crawl: str) -> Status:
     """The status of `crawl`; all zero for one that never was."""
     names = ("enqueued", "done", "queued", "leased", "dead", "dropped", "finished", "run", "generation")
     values: list[Any] = await client.hmget(keys.meta(crawl), list(names))
-    meta = {name: int(value or 0) for name, value in zip(names, values, strict=True)}
+    meta = {name: number_of(value) for name, value in zip(names, values, strict=True)}
     workers = await _workers(client, crawl, meta.pop("generation"))
     return Status(finished=meta.pop("finished") == 1, run=meta.pop("run"), workers=workers, **meta)
 
@@ -51,7 +52,7 @@ async def _workers(client: Client, crawl: str, generation: int) -> list[WorkerSt
     alive: list[Any] = await client.zrange(keys.workers(crawl), 0, -1, withscores=True)
     for name, expires in alive:
         worker = name.decode()
-        done = await client.hget(f"{base}:worker:{worker}", "done")
+        done: Any = await client.hget(f"{base}:worker:{worker}", "done")
         leased = await client.hlen(f"{base}:leases:{worker}")
-        workers.append(WorkerStatus(worker, int(done or 0), leased, int(expires) - now_ms))
+        workers.append(WorkerStatus(worker, number_of(done), leased, within(expires, 0, 2**52) - now_ms))
     return workers

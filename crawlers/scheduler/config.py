@@ -105,6 +105,7 @@ def _terms(crawler: Crawler) -> Terms:
         strict=one_of(settings, "FRONTIER_ORDER", ("hosts", "priority")) == "priority",
         seen_small=one_of(settings, "FRONTIER_SEEN", ("exact", "small")) == "small",
         chunk=_chunk(settings),
+        crawl_delay_max_ms=_ms(settings, "FRONTIER_CRAWL_DELAY_MAX_S"),
         host_pages=at_least(settings.getint, "FRONTIER_HOST_PAGES", 0),
         back_off_ms=_ms(settings, "FRONTIER_BACK_OFF_S"),
         back_off_max_ms=_ms(settings, "FRONTIER_BACK_OFF_MAX_S"),

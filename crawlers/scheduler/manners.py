@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from crawlers.frontier import Batch, News
+from crawlers.frontier import Batch, News, ms_of, within
 
 if TYPE_CHECKING:
     from .completion import Held
 
+_MOST_AGO_US = 2**50
 _SAFELY = 0.75  # of start_ms: the rest is for what passes between a reply's way back and a request's way out
 
 
@@ -60,14 +61,14 @@ class Manners:
         if watched or host in self._troubled:
             if status < 500:
                 self._troubled.discard(host)
-            self._news.append(News.answer(host, round(latency_s * 1000), status))
+            self._news.append(News.answer(host, ms_of(latency_s), status))
 
     def failed(self, host: str, reason: str, *, wait_s: float | None = None, patient: bool = False) -> None:
         """`host` has failed, or asks to be left alone for `wait_s`; `patient`: it may be the page's fault."""
         self._troubled.add(host)
         if not patient:
             self._on_trouble(host)
-        wait_ms = None if wait_s is None else round(wait_s * 1000)
+        wait_ms = None if wait_s is None else ms_of(wait_s)
         self.tell(News.trouble(host, reason, wait_ms=wait_ms, patient=patient))
 
     def tell(self, news: News) -> None:
@@ -78,7 +79,9 @@ class Manners:
     def fill(self, batch: Batch) -> None:
         """Moves all that waits into `batch`."""
         now_s = self._clock()
-        batch.visits = [(lease, round((now_s - at_s) * 1_000_000)) for lease, at_s in self._visits]
+        batch.visits = [
+            (lease, within((now_s - at_s) * 1e6, 0, _MOST_AGO_US)) for lease, at_s in self._visits
+        ]
         batch.news, self._news = self._news, []
         self._visits = []
 

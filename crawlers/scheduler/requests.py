@@ -23,6 +23,7 @@ from crawlers.frontier import (
     NotPlainData,
     decode,
     encode,
+    within,
 )
 
 from .fingerprints import fingerprint_of, fingerprint_of_url
@@ -137,7 +138,7 @@ class RequestCodec:
         host = self._host_keys.of(request)
         if not host or len(host) > _MOST_HOST or any(c.isspace() for c in host):
             raise NotPlainData(f"{request.url[:200]!r} has no host that could be asked")
-        priority = max(-MOST_PRIORITY, min(request.priority, MOST_PRIORITY))
+        priority = within(request.priority, -MOST_PRIORITY, MOST_PRIORITY, 0)
         continues = any(name in request.meta for name in _CONTINUES)
         payload = encode(self._to_link(request), self._max_bytes)
         return Found(fingerprint, host, priority, payload, continues, START in request.meta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from scrapy.http.request import NO_CALLBACK
 from scrapy.utils.httpobj import urlparse_cached
 from scrapy.utils.misc import build_from_crawler
 
-from crawlers.frontier import News
+from crawlers.frontier import News, ms_of
 from crawlers.retrying import until_redis_answers
 
 from .turns import ROBOTS
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from .completion import Completion, Held
     from .worker import Worker
+
+logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 500 * 1024  # more of a robots.txt need not be read (RFC 9309, 2.5)
 _REMEMBERED_S = 3600.0  # in a worker; Redis keeps it for FRONTIER_ROBOTS_TTL_S
@@ -58,6 +61,7 @@ class RobotsTxt(RobotsTxtMiddleware):
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
         self._ttl_s = crawler.settings.getfloat("FRONTIER_ROBOTS_TTL_S")
+        self._most_delay_s = 0.0
         self._known: dict[str, _Robots] = {}
         self._under_way: dict[str, asyncio.Task[_Robots]] = {}
         self._worker: Worker | None = None
@@ -67,6 +71,7 @@ class RobotsTxt(RobotsTxtMiddleware):
     def bind(self, worker: Worker, completion: Completion, frontier: Frontier) -> None:
         """Whose requests these are. Without, as with a scheduler of Scrapy's, it does what Scrapy's does."""
         self._worker, self._completion, self._frontier = worker, completion, frontier
+        self._most_delay_s = self.crawler.settings.getfloat("FRONTIER_CRAWL_DELAY_MAX_S")
 
     async def process_request(self, request: Request) -> Request | None:  # type: ignore[override]
         """Lets a page pass, ignores one that is forbidden, or gives it back until its host can be asked."""
@@ -95,8 +100,7 @@ class RobotsTxt(RobotsTxtMiddleware):
     def _tell(self, held: Held | None, delay_s: float) -> None:
         assert self._worker is not None
         if held is not None:
-            delay_ms, ttl_ms = round(delay_s * 1000), round(self._ttl_s * 1000)
-            self._worker.manners.tell(News.robots(held.lease.host, delay_ms, ttl_ms))
+            self._worker.manners.tell(News.robots(held.lease.host, ms_of(delay_s), ms_of(self._ttl_s)))
 
     async def _robots_of(self, request: Request, held: Held | None) -> _Robots:
         url = urlparse_cached(request)
@@ -120,16 +124,22 @@ class RobotsTxt(RobotsTxtMiddleware):
         text, fetched = await self._kept(origin), False
         if text is None:
             text, fetched = await self._fetch(origin, held), True
-            ttl_ms = max(1, round(self._ttl_s * 1000))
+            ttl_ms = max(1, ms_of(self._ttl_s))
             await until_redis_answers(lambda: self._frontier.keep_robots(origin, text, ttl_ms))
         parser: RobotParser = build_from_crawler(self._parserimpl, self.crawler, text)
         await self.crawler.signals.send_catch_log_async(
             signal=signals.robots_parsed, robotparser=parser, request=request
         )
         agent = self._robotstxt_useragent or self._default_useragent
-        delay_s = max(0.0, parser.crawl_delay(agent) or 0.0)
+        delay_s = ms_of(parser.crawl_delay(agent)) / 1000
+        if fetched and 0 < self._most_delay_s < delay_s:
+            self._say_capped(origin, delay_s)
         now_s = asyncio.get_running_loop().time()
         return _Robots(parser, delay_s, now_s + min(self._ttl_s, _REMEMBERED_S), fetched)
+
+    def _say_capped(self, origin: str, delay_s: float) -> None:
+        saying = "%s asks in its robots.txt for %g s between requests; FRONTIER_CRAWL_DELAY_MAX_S allows %g s"
+        logger.warning(saying, origin, delay_s, self._most_delay_s)
 
     async def _kept(self, origin: str) -> bytes | None:
         try:

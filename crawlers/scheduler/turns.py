@@ -44,9 +44,9 @@ def retry_after_s(value: bytes | None, now_s: float) -> float | None:
         return min(float(text[:9]), _MOST_WAIT_S)
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        wait_s = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_s
+    except (ValueError, OverflowError):  # a year, an hour or a zone beyond what there is
         return None
-    wait_s = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_s
     return min(max(wait_s, 0.0), _MOST_WAIT_S)
 
 

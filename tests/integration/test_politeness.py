@@ -111,6 +111,22 @@ def test_robots_txt_is_read_once_by_the_fleet_and_its_crawl_delay_holds(
     assert min(gaps_ms(visits)) >= 120 - LATE_MS
 
 
+def test_a_crawl_delay_beyond_all_bounds_ends_no_worker_and_is_followed_up_to_the_most(
+    fleet: Fleet, site: PracticeSite
+) -> None:
+    # Given a host whose robots.txt asks for more than any clock counts, and a most of 100 ms
+    site.tell(HOSTS[0], Behaviour(robots="User-agent: *\nCrawl-delay: 99999999999999999999\n"))
+    # When two workers crawl it
+    fleet.start(2, FRONTIER_CRAWL_DELAY_MAX_S=0.1)
+    logs = fleet.end()
+    # Then all of its pages were fetched, 100 ms apart, and what it asked for was said once
+    visits = visits_of(site, HOSTS[0])
+    assert len(pages_of(visits)) == PAGES
+    assert min(gaps_ms(visits)) >= 100 - LATE_MS
+    assert sum(log.count("asks in its robots.txt for") for log in logs) == 1
+    assert not any("Traceback" in log or "frontier_error" in log for log in logs)
+
+
 def test_while_robots_txt_answers_with_an_error_no_page_is_fetched(fleet: Fleet, site: PracticeSite) -> None:
     # Given a host whose robots.txt answers 503 at first
     site.tell(HOSTS[0], Behaviour(robots_status=503))

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crawlers.frontier.bounds import number_of
 from crawlers.frontier.status import read_status
 
 from .crawl import Crawl
 from .queues import lengths
-from .records import Manners, parse_manners, parse_work
+from .records import Manners, parse_manners, parse_policy, parse_work
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ async def describe(crawl: Crawl, names: list[str]) -> list[Host]:
             due_us if urgent is None else now_us,
             own,
             parse_manners(kept),
-            int(taken or 0),
+            number_of(taken),
             terms,
             now_us,
         )
@@ -146,12 +147,13 @@ def _host(
     terms: Mapping[str, int],
     now_us: int,
 ) -> Host:
-    set_ms, limit = map(int, own.split()[:2]) if own else (terms["delay_ms"], terms["limit"])
-    asked_for = {"DOWNLOAD_SLOTS" if own else "setting": set_ms}
+    policy = parse_policy(own)
+    set_ms, limit = policy or (terms["delay_ms"], terms["limit"])
+    asked_for = {"DOWNLOAD_SLOTS" if policy else "setting": set_ms}
     if terms["throttle"]:
         asked_for["latency"] = kept.throttle_ms or terms["throttle_start_ms"]
     if kept.robots_us > now_us:
-        asked_for["robots.txt"] = kept.robots_ms
+        asked_for |= _robots_delay(kept.robots_ms, terms["crawl_delay_max_ms"])
     given = max(asked_for, key=lambda source: asked_for[source])
     asleep_ms = max(0, (kept.wake_us - now_us) // 1000)
     return Host(
@@ -161,13 +163,20 @@ def _host(
         due_ms=None if due_us is None else max(0, round((due_us - now_us) / 1000)),
         delay_ms=asked_for[given],
         limit=limit,
-        own=own is not None,
+        own=policy is not None,
         given=given,
         asleep_ms=asleep_ms,
         why=kept.why,
         failures=kept.strikes,
         spent=0 < terms["host_pages"] <= taken,
     )
+
+
+def _robots_delay(asked_ms: int, most_ms: int) -> dict[str, int]:
+    """The delay by robots.txt; where the crawl doesn't follow all of it, its source says what was asked."""
+    if 0 < most_ms < asked_ms:
+        return {f"robots.txt, capped: it asks for {asked_ms / 1000:,g} s": most_ms}
+    return {"robots.txt": asked_ms}
 
 
 async def workers(crawl: Crawl) -> list[WorkerState]:
@@ -179,7 +188,7 @@ async def workers(crawl: Crawl) -> list[WorkerState]:
             pipe.sismember(f"{crawl.tag}:busy", worker.name)
             pipe.sismember(f"{crawl.tag}:hungry", worker.name)
             joined_ms, busy, hungry = await pipe.execute()
-        times = (worker.expires_ms, int(joined_ms or 0))
+        times = (worker.expires_ms, number_of(joined_ms))
         found.append(WorkerState(worker.name, worker.done, worker.leased, *times, bool(busy), bool(hungry)))
     return found
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgpack
 
 from crawlers.frontier import keys, scripts
+from crawlers.frontier.bounds import number_of
 from crawlers.frontier.codec import decode
 from crawlers.frontier.connection import Client
 from crawlers.frontier.exceptions import BadPayload, FrontierError
@@ -204,7 +205,7 @@ class Crawl:
                     pipe.zrange(f"{self.base}:priorities:{host}", first, first + MOST - 1)
                 replies = await pipe.execute()
             for host, some in zip(left, replies, strict=True):
-                found[host] += map(int, some)
+                found[host] += map(number_of, some)
             left = [host for host, some in zip(left, replies, strict=True) if len(some) == MOST]
         return found
 
@@ -233,7 +234,7 @@ class Crawl:
 def parse_element(element: bytes) -> tuple[int, bytes]:
     """A queue's element: attempts and payload."""
     attempts, _, payload = element.partition(b" ")
-    return (int(attempts) if attempts.isdigit() else 0), payload
+    return number_of(attempts), payload
 
 
 def parse_lease(worker: str, record: bytes) -> Leased | None:
@@ -254,7 +255,7 @@ def step_after(some: list[bytes]) -> int:
 
 def _letter(id_: str, fields: dict[bytes, bytes]) -> Letter:
     host, reason = (fields.get(name, b"").decode(errors="replace") for name in (b"host", b"reason"))
-    priority, attempts = (int(fields.get(name, 0)) for name in (b"priority", b"attempts"))
+    priority, attempts = (number_of(fields.get(name)) for name in (b"priority", b"attempts"))
     return Letter(host, priority, attempts, fields.get(b"payload", b""), id_, reason)
 
 

@@ -12,6 +12,7 @@ _MANNERS = re.compile(
 )
 
 
+_POLICY = re.compile(rb"(\d{1,16}) (\d{1,16}) \d{1,16}")
 _SPARES = re.compile(rb"(\S+) (\d{1,16})")
 
 
@@ -46,6 +47,12 @@ def parse_work(record: bytes | None) -> Work:
     active, only, deep = found.groups()
     priorities = tuple(int(priority) for priority in (deep or b"").split(b",") if priority)
     return Work(int(active), None if only in b"*-" else int(only), only == b"*", priorities)
+
+
+def parse_policy(record: bytes | None) -> tuple[int, int] | None:
+    """The delay in ms and the limit that a host has of its own; None for none, or a field that isn't ours."""
+    found = _POLICY.fullmatch(record or b"")
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def parse_spares(text: bytes | None) -> dict[str, int]:
