@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 import pytest
 import redis
+import scrapy_redis.connection
 from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError
+from scrapy.settings import Settings
 
 from crawlers.frontier import BadConnection, Frontier, connect
 from deploy.local.processes import LOOPBACK
@@ -68,6 +70,34 @@ async def test_the_url_wins_over_host_and_port(server: UnixServer) -> None:
         {"REDIS_URL": server.url, "REDIS_HOST": "nobody.invalid", "REDIS_PORT": 1, "REDIS_DB": 5}
     )
     assert _databases(server) == {"db0"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "database"),
+    [
+        ({"REDIS_DB": 4}, "db4"),
+        ({"REDIS_PARAMS": {"db": 4}}, "db4"),
+        ({"REDIS_DB": 3, "REDIS_PARAMS": {"db": 4}}, "db3"),
+        ({"REDIS_DB": 0, "REDIS_PARAMS": {"db": 4}}, "db4"),
+    ],
+    ids=str,
+)
+async def test_a_database_beside_a_url_without_one_counts(
+    server: UnixServer, settings: dict[str, Any], database: str
+) -> None:
+    # Given an address that names no database, and settings that do
+    settings = {"REDIS_URL": f"redis://{LOOPBACK}:{server.port}", **settings}
+    # When scrapy-redis makes its client of them, and a crawl runs with them
+    stock = scrapy_redis_client(settings)
+    await crawl_with(settings)
+    # Then both use that database
+    assert f"db{stock.get_connection_kwargs()['db']}" == database
+    assert _databases(server) == {database}
+
+
+def scrapy_redis_client(settings: dict[str, Any]) -> redis.Redis:
+    """What scrapy-redis itself makes of the settings."""
+    return scrapy_redis.connection.from_settings(Settings(settings))
 
 
 async def test_a_crawl_runs_over_a_socket_file(server: UnixServer) -> None:
@@ -153,6 +183,11 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no protocol": ({"REDIS_URL": "localhost:6379"}, "REDIS_URL"),
     "a port out of range": ({"REDIS_URL": "redis://localhost:99999"}, "REDIS_URL"),
     "a port of letters": ({"REDIS_URL": "redis://:s3cret@localhost:port/0"}, "REDIS_URL"),
+    "a database of a cluster": ({"REDIS_URL": "redis+cluster://a:1", "REDIS_DB": 4}, "REDIS_DB must be 0"),
+    "sentinels' arguments that are no map": (
+        {"REDIS_URL": "redis+sentinel://a:1/service", "REDIS_PARAMS": {"sentinel_kwargs": "s3cret"}},
+        "sentinel_kwargs",
+    ),
     "no service": ({"REDIS_URL": "redis+sentinel://:s3cret@a:1"}, "lacks the service"),
     "a db of letters": ({"REDIS_URL": "redis+sentinel://:s3cret@a:1/service/db"}, "REDIS_URL"),
     "an unknown parameter": ({"REDIS_PARAMS": {"pasword": "s3cret"}}, "pasword"),

@@ -132,6 +132,21 @@ async def test_a_crawl_finds_its_redis_by_sentinels_and_again_after_a_failover(
             assert set(client.info("keyspace")) == {"db2"}
 
 
+async def test_sentinels_may_have_a_password_and_tls_of_their_own(
+    server: RedisServer, tmp_path: Path, certificate: Certificate
+) -> None:
+    # Given a sentinel with a password, that speaks TLS, while the primary has neither
+    sentinel = SentinelServer(tmp_path / "sentinel", server.port)
+    with _running(sentinel), redis.Redis(LOOPBACK, sentinel.port) as watch:
+        watch.acl_setuser("default", enabled=True, reset_passwords=True, passwords="+s3cret")
+        async with _tls_in_front_of(f"redis://{LOOPBACK}:{sentinel.port}", certificate) as port:
+            settings = {"REDIS_URL": f"redis+sentinel://{LOOPBACK}:{port}/service"}
+            own = {"password": "s3cret", "ssl": True, "ssl_ca_certs": str(certificate.certificate)}
+            # When a crawl runs that says how to reach sentinels
+            # Then it works
+            await crawl_with({**settings, "REDIS_PARAMS": {"sentinel_kwargs": own}})
+
+
 # Cluster ---------------------------------------------------------------------------------------------
 
 
