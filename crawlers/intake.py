@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
-from scrapy import Request, Spider, signals
-from scrapy_redis.spiders import RedisMixin
+from scrapy import Request, Spider
 
 from crawlers.frontier import BadStartUrls, Claims, Frontier, Refused
 from crawlers.messages import BadEntry, reads_utf8, request_of
+from crawlers.redis_spiders import as_requests, own_maker, own_reading, stop_reading_when_idle
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from scrapy.core.engine import ExecutionEngine
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,10 @@ class Worker(Protocol):
     """What the intake needs of the worker that it feeds."""
 
     takes_start_urls: bool  # False before the first exchange, and once the crawl is sealed
+
+    @property
+    def queued(self) -> int:
+        """Requests of the crawl that wait to be leased, by the last exchange."""
 
     @property
     def poll_s(self) -> float:
@@ -80,10 +84,11 @@ class Intake:
         self._max_bytes = max_bytes
         self.doubt()
         self._complained: set[str] = set()
-        own = _own_maker(spider)
+        self._own = own_reading(spider)
+        own = own_maker(spider, self._own)
         self._make = own or (lambda entry: request_of(entry, spider))
         self._plain = plain if own is None and reads_utf8(spider) else None
-        _stop_reading_when_idle(spider)
+        stop_reading_when_idle(spider)
 
     @property
     def empty(self) -> bool:
@@ -104,7 +109,11 @@ class Intake:
         logger.info("Reading start URLs from %s", ", ".join(self._keys))
         while True:
             takes = self._worker.takes_start_urls
-            taken = [await self._take(key) for key in self._keys if takes]
+            own = self._own
+            claimed = [key for key in self._keys if own is None or own.claims or own.key != key]
+            taken = [await self._take(key) for key in claimed if takes]
+            if takes and not any(taken):
+                taken = [await self._take_own()]
             if not any(taken):
                 await asyncio.sleep(self._worker.poll_s)
 
@@ -114,9 +123,7 @@ class Intake:
             claimed: Claims = await until_redis_answers(lambda: self._claim(key))
         except BadStartUrls as error:
             self._left[key] = 0
-            if key not in self._complained:
-                self._complained.add(key)
-                logger.error("%s", error)
+            self._complain(key, str(error))
             return 0
         number = len(claimed.entries)
         if number:
@@ -125,6 +132,32 @@ class Intake:
         released = await self._release(key, claimed.claims) if number else 0
         self._left[key] = claimed.left - released
         return number
+
+    async def _take_own(self) -> int:
+        """Has the spider read by itself what it reads so, once nothing else is queued. Returns how many."""
+        if self._own is None or self._worker.queued:
+            return 0
+        key = self._own.key
+        try:
+            more = await self._own.more()
+        except Exception as error:  # the spider's own methods: whatever they raise
+            self._complain(key, f"The spider can't read {key}: {type(error).__name__}: {error}")
+            return 0
+        for one in more:
+            if isinstance(one, Request):
+                self._engine.crawl(one)
+            else:
+                self._crawl(key, one)
+        if more:
+            await self._worker.flushed()
+        if not self._own.claims:
+            self._left[key] = len(more)
+        return len(more)
+
+    def _complain(self, key: str, text: str) -> None:
+        if key not in self._complained:
+            self._complained.add(key)
+            logger.error("%s", text)
 
     async def _claim(self, key: str) -> Claims:
         try:
@@ -151,41 +184,25 @@ class Intake:
                 self._crawl(key, entry)
 
     def _crawl(self, key: str, entry: bytes) -> None:
-        engine = self._spider.crawler.engine
-        assert engine is not None
         try:
             for request in self._requests_of(entry):
-                engine.crawl(request)
+                self._engine.crawl(request)
         except BadEntry as error:
             self._refuse(key, entry, str(error))
-        except Exception as error:  # the spider's own make_request_from_data: whatever it raises
-            self._refuse(key, entry, f"make_request_from_data: {type(error).__name__}: {error}")
+        except Exception as error:  # the spider's own method: whatever it raises
+            maker = self._own.maker if self._own else "make_request_from_data"
+            self._refuse(key, entry, f"{maker}: {type(error).__name__}: {error}")
+
+    @property
+    def _engine(self) -> ExecutionEngine:
+        engine = self._spider.crawler.engine
+        assert engine is not None
+        return engine
 
     def _requests_of(self, entry: bytes) -> list[Request]:
         if len(entry) > self._max_bytes:
             raise BadEntry(f"it is {len(entry):,} bytes long, {self._max_bytes:,} are allowed")
-        made = self._make(entry)
-        if made is None:
-            return []
-        return list(made) if isinstance(made, Iterable) else [made]
+        return as_requests(self._make(entry))
 
     def _refuse(self, key: str, entry: bytes, reason: str) -> None:
         self._worker.refuse(Refused(key, entry[:_MOST_PREVIEW], reason))
-
-
-def _own_maker(spider: Spider) -> Callable[[bytes], Any] | None:
-    """The spider's own `make_request_from_data` where it has one."""
-    own = getattr(type(spider), "make_request_from_data", None)
-    if own is None or own is RedisMixin.make_request_from_data:
-        return None
-    return spider.make_request_from_data  # type: ignore[attr-defined,no-any-return]
-
-
-def _stop_reading_when_idle(spider: Spider) -> None:
-    """scrapy-redis' spiders read their list when idle, and block the reactor while they do."""
-    if not isinstance(spider, RedisMixin):
-        return
-    spider.schedule_next_requests = lambda: None
-    spider.count_size = lambda _key: 0
-    if type(spider).spider_idle is RedisMixin.spider_idle:
-        spider.crawler.signals.disconnect(spider.spider_idle, signals.spider_idle)

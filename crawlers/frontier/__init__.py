@@ -7,7 +7,7 @@ leases, in one atomic step each. `exchange.lua` holds the rules, `keys.lua` the 
 from .bounds import MOST_MS, ms_of, within
 from .client import Frontier, Member
 from .codec import Link, decode, encode
-from .connection import Client, connect
+from .connection import BLOCKING, Client, client_of, connect
 from .deep import Closed, Deep, Plan, Wanted
 from .exceptions import (
     BadConnection,
@@ -35,6 +35,7 @@ from .model import (
 from .status import Status, WorkerStatus
 
 __all__ = [
+    "BLOCKING",
     "MOST_MS",
     "MOST_PRIORITY",
     "BadConnection",
@@ -65,6 +66,7 @@ __all__ = [
     "Terms",
     "Wanted",
     "WorkerStatus",
+    "client_of",
     "connect",
     "decode",
     "encode",

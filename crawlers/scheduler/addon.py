@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.extensions.throttle import AutoThrottle
 
+from crawlers.redis_spiders import share_redis_settings
+
 from .robots import RobotsTxt
 from .rotation import RotatingProxies, ThroughProxy
 from .sieve import LinkSieve
@@ -21,6 +23,11 @@ class FrontierAddon:
     """A Scrapy add-on. `DOWNLOADER_MIDDLEWARES` of a spider's `custom_settings` replaces that of the project,
     and would take the delays away with it.
     """
+
+    @classmethod
+    def update_pre_crawler_settings(cls, settings: BaseSettings) -> None:  # noqa: ARG003  # Scrapy's signature
+        """Scrapy's call before it makes a spider, of which scrapy-redis' classes make clients at once."""
+        share_redis_settings()
 
     def update_settings(self, settings: BaseSettings) -> None:
         """Scrapy's call. Who has given one of these a place, or None, is left alone."""

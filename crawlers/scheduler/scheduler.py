@@ -184,8 +184,14 @@ class Scheduler(BaseScheduler):
         """Only now has the engine all that completion reads, and can be given requests."""
         try:
             self._completion.engine.check()
+            self._start_loops(spider)
         except UnknownScrapy as error:
             self._give_up(str(error))
+        except Exception:  # Scrapy would log it and go on, without start URLs, to an end that looks well
+            logger.exception("The worker can't start")
+            self._give_up("The worker can't start, for the reason above")
+
+    def _start_loops(self, spider: Spider) -> None:
         intake = Intake(
             spider,
             self._frontier,

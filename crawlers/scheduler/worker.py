@@ -71,6 +71,11 @@ class Worker:
         """How often to look for start URLs, in seconds."""
         return self._pace.poll_s
 
+    @property
+    def queued(self) -> int:
+        """Requests of the crawl that wait to be leased, by the last exchange."""
+        return self._counts.queued
+
     # What Scrapy's side calls: memory only -------------------------------------------------------------
 
     def knows(self, fingerprint: int) -> bool:

@@ -17,6 +17,7 @@ ROOMS = (
     "frontier",
     "messages",
     "retrying",
+    "redis_spiders",
     "intake",
     "items",
     "mongo",
