@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydispatch.dispatcher import (  # type: ignore[import-untyped]  # it ships no types
+from pydispatch.dispatcher import (
     getAllReceivers,
     liveReceivers,
 )

@@ -27,6 +27,7 @@ from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config
+from .ignored import ignored
 from .lean import make_lean
 from .plainurls import PlainUrls
 from .requests import RequestCodec
@@ -116,6 +117,7 @@ class Scheduler(BaseScheduler):
         self._completion = Completion(self._crawler)
         try:
             config = self._config = Config.of(spider)
+            self._name_ignored()
             self._client = connect(self._crawler.settings)
             self._frontier = Frontier(self._client, config.crawl)
             self._codec = self._codec_for(spider, config)
@@ -134,6 +136,13 @@ class Scheduler(BaseScheduler):
         except RedisUnreachable as error:
             self._give_up(f"{error}. Gave up after {config.patience_s:g} s")
         self._start(self._worker.run())
+
+    def _name_ignored(self) -> None:
+        named, refused = ignored(self._crawler.settings)
+        for sentence in named:
+            logger.warning("%s", sentence)
+        if refused:
+            raise BadSetting(". ".join(refused))
 
     async def _check_fingerprinter(self) -> None:
         """A crawl imported from scrapy-redis has seen URLs under other fingerprints than Scrapy's."""

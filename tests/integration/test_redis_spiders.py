@@ -113,3 +113,51 @@ def test_a_client_of_scrapy_redis_knows_sentinels() -> None:
     client = scrapy_redis.connection.from_settings(settings)
     # Then it is one for the primary that they know
     assert client.connection_pool.service_name == "service"
+
+
+def test_settings_that_mean_nothing_are_named_and_classes_of_the_users_refused(
+    redis_url: str, crawl_name: str, tmp_path: Path
+) -> None:
+    # Given the settings of a scrapy-redis project, and a queue of its own
+    settings = {
+        "SPIDER_MODULES": "tests.integration.spiders",
+        "DUPEFILTER_CLASS": "scrapy_redis.dupefilter.RFPDupeFilter",
+        "SCHEDULER_SERIALIZER": "pickle",
+        "REDIS_START_URLS_AS_SET": "True",
+        "JOBDIR": "",
+        "SCHEDULER_QUEUE_CLASS": "project.queues.Mine",
+    }
+    # When a worker starts
+    ended = run_spider(
+        "plain", tmp_path, arguments={"crawl": crawl_name}, settings=settings, env={"REDIS_URL": redis_url}
+    )
+    # Then it says what it ignores, refuses what would silently not be done, and does not run
+    for name in ("DUPEFILTER_CLASS", "SCHEDULER_SERIALIZER", "REDIS_START_URLS_AS_SET"):
+        assert ended.log.count(f"{name} is ignored: ") == 1
+    assert "JOBDIR is ignored" not in ended.log
+    assert "SCHEDULER_QUEUE_CLASS = project.queues.Mine can't be used on the frontier" in ended.log
+    assert (ended.status, "Traceback" in ended.log) == (1, False)
+
+
+def test_scrapy_redis_pipeline_and_stats_collector_work(
+    site: str, redis_url: str, redis_client: redis.Redis, crawl_name: str, tmp_path: Path
+) -> None:
+    # Given a spider with scrapy-redis' pipeline and collector
+    redis_client.rpush(f"{crawl_name}:start_urls", f"{site}{LEAF}a", f"{site}{LEAF}b")
+    settings = {
+        "SPIDER_MODULES": "tests.integration.spiders",
+        "ITEM_PIPELINES": '{"scrapy_redis.pipelines.RedisPipeline": 300}',
+        "REDIS_ITEMS_KEY": f"{crawl_name}:items",
+        "STATS_CLASS": "scrapy_redis.stats.RedisStatsCollector",
+        "STATS_KEY": f"{crawl_name}:stats",
+        "SCHEDULER_PERSIST": "True",
+    }
+    # When it runs
+    ended = run_spider(
+        "plain", tmp_path, arguments={"crawl": crawl_name}, settings=settings, env={"REDIS_URL": redis_url}
+    )
+    # Then its items and figures are in Redis
+    items = redis_client.lrange(f"{crawl_name}:items", 0, -1)
+    assert sorted(json.loads(item)["url"] for item in items) == [f"{site}{LEAF}a", f"{site}{LEAF}b"]
+    assert redis_client.hget(f"{crawl_name}:stats", "item_scraped_count") == b"2"
+    assert (ended.status, "Spider closed (finished)" in ended.log) == (0, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydispatch import dispatcher  # type: ignore[import-untyped]  # it ships no types
+from pydispatch import dispatcher
 from scrapy.signalmanager import SignalManager
 
 _ANYBODY = id(dispatcher.Any)
