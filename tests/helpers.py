@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 import sys
 import time
@@ -40,6 +41,17 @@ class Ended:
 
     status: int
     log: str
+
+    @property
+    def reason(self) -> str:
+        """Why its spider was closed, empty if it did not get that far."""
+        return close_reason(self.log)
+
+
+def close_reason(log: str) -> str:
+    """Why the spider of this `log` was closed: the one place that knows Scrapy's words for it."""
+    found = re.search(r"Spider closed \((\w+)\)", log)
+    return found[1] if found else ""
 
 
 class RunningSpider(Process):

@@ -37,8 +37,8 @@ WAYS = [
     ("nothing", "traps/500", 2, []),
     ("nothing", "traps/reset", 1, ["download failed"]),
     ("nothing", "traps/truncated", 1, ["download failed"]),
-    ("nothing", "http://127.0.0.1:9/", 1, ["download failed .*Refused"]),
-    ("nothing", "http://nowhere.invalid/", 1, ["download failed CannotResolveHost"]),
+    ("nothing", "http://127.0.0.1:9/", 1, ["download failed"]),
+    ("nothing", "http://nowhere.invalid/", 1, ["download failed"]),
     ("errback_handles", "http://127.0.0.1:9/", 3, []),
     ("errback_raises", "http://127.0.0.1:9/", 1, ["callback raised ValueError: in the errback"]),
     ("drops", LEAF, 1, []),
@@ -104,7 +104,7 @@ def test_a_page_ends_done_or_dead_with_a_reason(
 
     # Then the crawl ends by itself, with every page done or dead
     assert ended.status == 0
-    assert "Spider closed (finished)" in ended.log
+    assert ended.reason == "finished"
     counts = meta(redis_client, crawl_name)
     letters = redis_client.xrange(f"{{{crawl_name}}}:dead")
     assert (counts["done"], len(letters)) == (done, len(reasons)), ended.log

@@ -185,7 +185,7 @@ def test_a_crawl_finds_the_same_pages_and_items(
             timeout_s=120,
         )
         assert ended.status == 0, ended.log
-        assert "Spider closed (finished)" in ended.log
+        assert ended.reason == "finished"
         stored, without = mongo_client[database], dict.fromkeys(BY_CHANCE, 0)
         documents = [
             document
@@ -223,4 +223,4 @@ def test_what_is_not_installed_is_said_and_done_without(
     said = [line for line in ended.log.splitlines() if "The fast profile" in line]
     assert len(said) == 1
     assert "in part: without uvloop the event loop is asyncio's; without aiohttp Twisted downloads" in said[0]
-    assert "Spider closed (finished)" in ended.log
+    assert ended.reason == "finished"

@@ -68,7 +68,7 @@ def test_three_workers_crawl_each_page_once_and_end_together(
     pages = parsed(options["folder"])
     assert len(pages) == PAGES
     assert set(pages.values()) == {1}
-    assert all("Spider closed (finished)" in worker.log for worker in ended)
+    assert {worker.reason for worker in ended} == {"finished"}
     assert apart_s < 2
     assert sum("'frontier/done'" in worker.log for worker in ended) == 3
     # And nothing is left in Redis but the counters of the crawl
@@ -82,7 +82,7 @@ def test_an_interrupted_crawl_goes_on_where_it_was_and_a_finished_one_starts_ane
     with start_spider("graph", **options) as worker:
         wait_until(lambda: meta(redis_client, crawl_name, "done") >= 100)
         worker.interrupt()
-        assert "Spider closed (shutdown)" in worker.end().log
+        assert worker.end().reason == "shutdown"
     assert meta(redis_client, crawl_name, "leased") == 0
 
     # When it is started again

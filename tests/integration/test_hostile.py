@@ -78,7 +78,7 @@ def test_hostile_requests_in_a_queue_become_dead_letters_and_the_crawl_ends(
     )
 
     # Then it crawls the good one, ends by itself, and has executed nothing
-    assert "Spider closed (finished)" in ended.log
+    assert ended.reason == "finished"
     assert "The worker can't go on" not in ended.log
     assert redis_client.hget(f"{base}:meta", "done") == b"1"
     assert not executed.exists()

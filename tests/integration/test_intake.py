@@ -81,7 +81,7 @@ def test_urls_are_taken_from_a_list_a_set_and_a_sorted_set(
     ended = run_spider(spider, **options)
 
     # Then it crawls them all and ends, and nothing is left in Redis of them
-    assert "Spider closed (finished)" in ended.log
+    assert ended.reason == "finished"
     assert [item["url"] for item in items(options["folder"])] == urls
     assert not redis_client.exists(key, f"{{{key}}}:claimed:{options['arguments']['crawl']}")
 
@@ -219,7 +219,7 @@ def test_bad_entries_become_dead_letters_and_stop_no_worker(
     ended = run_spider("plain", **options)
 
     # Then it crawls the good ones, ends, and each bad one is set aside with its reason
-    assert "Spider closed (finished)" in ended.log
+    assert ended.reason == "finished"
     assert "Traceback" not in ended.log
     assert [item["url"] for item in items(options["folder"])] == [f"{site}{LEAF}a", f"{site}{LEAF}b"]
     letters = [letter for _, letter in redis_client.xrange(f"{{{crawl_name}}}:dead")]
@@ -241,7 +241,7 @@ def test_a_key_that_holds_something_else_is_named_and_stops_no_worker(
     # Then it says so, leaves it alone, and ends
     assert f"the key '{key}' holds a string; push start URLs to a list," in ended.log
     assert redis_client.get(key) == b"http://x.example/"
-    assert "Spider closed (finished)" in ended.log
+    assert ended.reason == "finished"
 
 
 @asynccontextmanager

@@ -75,7 +75,7 @@ def crawl_a_part(options: dict[str, Any], client: redis.Redis, crawl: str, **set
     with start_spider("graph", **stock) as worker:
         wait_until(lambda: client.scard(f"{crawl}:dupefilter") >= 400)
         worker.interrupt()
-        assert "Spider closed (shutdown)" in worker.end().log
+        assert worker.end().reason == "shutdown"
     return len(parsed(options["folder"]))
 
 
@@ -101,7 +101,7 @@ def test_an_interrupted_stock_crawl_is_finished_here_and_no_page_is_fetched_agai
     assert redis_client.exists(f"{crawl_name}:requests") == 0
     # And our workers finish it: every page was parsed once, by the one or the other
     ours = {**options, "settings": {**options["settings"], **_OURS}}
-    assert "Spider closed (finished)" in run_spider("graph", **ours).log
+    assert run_spider("graph", **ours).reason == "finished"
     pages = parsed(options["folder"])
     assert len(pages) == PAGES
     assert set(pages.values()) == {1}

@@ -19,7 +19,7 @@ import redis
 
 from deploy.local.practice_site import PracticeSite
 from deploy.local.processes import Process, free_port
-from tests.helpers import ROOT, wait_until
+from tests.helpers import ROOT, close_reason, wait_until
 
 SCRAPYD = Path(sys.executable).with_name("scrapyd")
 
@@ -105,7 +105,7 @@ def test_two_scheduled_jobs_crawl_from_the_egg_into_mongodb_sharing_one_frontier
 
     wait_until(finished, 90)
     logs = [path.read_text() for path in (tmp_path / "logs_dir").rglob("*.log")]
-    assert all("Spider closed (finished)" in log for log in logs)
+    assert {close_reason(log) for log in logs} == {"finished"}
     assert all("'frontier/done'" in log for log in logs)
     # And every page is in MongoDB once
     assert mongo_client[database]["pages"].count_documents({}) == 1000
