@@ -106,6 +106,10 @@ FRONTIER_HOST_STRIKES = 10
 FRONTIER_HOST_REST_S = 3600
 FRONTIER_HOST_RESTS = 1
 
+# So often redirects may bring a page back to a URL where it has been, as those do that set a cookie; then it
+# is a dead letter. 0: never. REDIRECT_MAX_TIMES (20) bounds all redirects of a page.
+FRONTIER_PAGE_RETURNS = 5
+
 # Proxies: the path of a file with one a line, http://user:password@host:port, or redis:NAME, a Redis list or
 # set of such lines. Both are read again every 5 s. Empty: none.
 FRONTIER_PROXIES = ""

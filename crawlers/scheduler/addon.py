@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scrapy.downloadermiddlewares.redirect import MetaRefreshMiddleware, RedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.extensions.throttle import AutoThrottle
+from scrapy.utils.misc import load_object
 
 from crawlers.redis_spiders import share_redis_settings
 
+from .quirks import Quirks
+from .redirects import MetaRefresh, Redirects
 from .robots import RobotsTxt
 from .rotation import RotatingProxies, ThroughProxy
 from .sieve import LinkSieve
@@ -36,7 +40,18 @@ class FrontierAddon:
         add("SPIDER_MIDDLEWARES", LinkSieve, 2000)  # next to the spider: Scrapy's own come up to 1000
         add("DOWNLOADER_MIDDLEWARES", RobotsTxtMiddleware, None)
         add("DOWNLOADER_MIDDLEWARES", RobotsTxt, 100)
+        _replace(settings, MetaRefreshMiddleware, MetaRefresh, 580)
+        add("DOWNLOADER_MIDDLEWARES", Quirks, 585)  # HttpCompressionMiddleware, which decodes, is at 590
+        _replace(settings, RedirectMiddleware, Redirects, 600)
         add("DOWNLOADER_MIDDLEWARES", RotatingProxies, 990)
         add("DOWNLOADER_MIDDLEWARES", Turns, 1000)
         add("DOWNLOADER_MIDDLEWARES", ThroughProxy, 1010)
         add("EXTENSIONS", AutoThrottle, None)
+
+
+def _replace(settings: BaseSettings, scrapys: type, ours: type, place: int) -> None:
+    """Puts `ours` where Scrapy has `scrapys`, unless somebody has given that a place, or None."""
+    named = settings.getdict("DOWNLOADER_MIDDLEWARES")
+    if not any(load_object(each) is scrapys for each in named):
+        settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", scrapys, None)
+        settings.setdefault_in_component_priority_dict("DOWNLOADER_MIDDLEWARES", ours, place)

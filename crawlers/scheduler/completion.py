@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import KeysView, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
 from scrapy import Request, signals
@@ -20,7 +20,11 @@ from scrapy.http import Response
 
 from crawlers.frontier import Failed, Lease
 
+from .redirects import NO_END
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from scrapy.crawler import Crawler
     from twisted.python.failure import Failure
 
@@ -74,6 +78,7 @@ class EngineView:
             "engine.scraper.slot.queue": hasattr(slot, "queue"),
             "engine._slot.nextcall": hasattr(self._engine._slot, "nextcall"),
             "engine._start": hasattr(self._engine, "_start"),
+            "engine._handle_downloader_output": hasattr(self._engine, "_handle_downloader_output"),
         }
         missing = [name for name, there in found.items() if not there]
         if missing:
@@ -91,6 +96,20 @@ class EngineView:
         slot = self._scraper.slot
         idle = slot is None or slot.is_idle()
         return idle and not self._downloader.active and self._engine._start is None
+
+    def on_continuation(self, hear: Callable[[Request, Request, Callable[[], Any]], Any]) -> None:
+        """`hear(request, page, hand_over)` gives the scheduler what goes on with a page.
+
+        To be called after the steps of the engine were chosen.
+        """
+        handle = self._engine._handle_downloader_output
+
+        def heard(result: Any, page: Request) -> Any:
+            if isinstance(result, Request):
+                return hear(result, page, lambda: handle(result, page))
+            return handle(result, page)
+
+        self._engine._handle_downloader_output = heard  # type: ignore[assignment,method-assign]
 
     def free_slots(self) -> int:
         """How many more requests the downloader would start at once."""
@@ -173,13 +192,19 @@ class Completion:
                 ended.failed.append(Failed(lease.id, *failure))
         return hosts
 
+    def runs_in_circles(self, page: Request, reason: str) -> None:
+        """The page of `page` leads to itself, and is not followed any further."""
+        if page in self._leases:
+            self._failures.setdefault(page, (reason[:_MOST_REASON], True))
+
     def download_failed(self, failure: Failure) -> Failure:
         """The errback of requests that have none of their own. Lets the failure pass on.
 
         Scrapy has retried by now, so that another attempt is of no use. What a middleware ignored, as
-        robots.txt or an HTTP status asks for, has not failed.
+        robots.txt or an HTTP status asks for, has not failed; a chain of redirects without an end has.
         """
-        if not failure.check(IgnoreRequest):  # type: ignore[no-untyped-call]
+        is_ignored = failure.check(IgnoreRequest)  # type: ignore[no-untyped-call]
+        if not is_ignored or str(failure.value).startswith(NO_END):
             self._fail(failure.request, "download failed", failure, final=True)  # type: ignore[attr-defined]
         return failure
 

@@ -36,7 +36,8 @@ class Config:
     these may wait. `max_bytes` of one queued request. `wait_s`: how long to stay with nothing to do; None
     for ever, 0 not at all. `start_urls`: the keys that feed it. `patience_s`: how long to wait for
     Redis before giving up, at start and at the end; in between a worker waits for ever. `host_keys`: what
-    shares a delay. `queued_in_redis`: requests of the crawl that stay there, 0 for all.
+    shares a delay. `queued_in_redis`: requests of the crawl that stay there, 0 for all. `page_returns`: how
+    often redirects may bring a page back to a request that it has been.
     """
 
     crawl: str
@@ -52,6 +53,7 @@ class Config:
     request_classes: tuple[str, ...]
     host_keys: HostKeys
     queued_in_redis: int
+    page_returns: int
 
     @classmethod
     def of(cls, spider: Spider) -> Config:
@@ -75,6 +77,7 @@ class Config:
             request_classes=tuple(settings.getlist("FRONTIER_REQUEST_CLASSES")),
             host_keys=HostKeys(one_of(settings, "FRONTIER_HOST_KEY", KINDS)),
             queued_in_redis=at_least(settings.getint, "FRONTIER_QUEUED_IN_REDIS", 0),
+            page_returns=at_least(settings.getint, "FRONTIER_PAGE_RETURNS", 0),
         )
 
 

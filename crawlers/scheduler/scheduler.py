@@ -27,6 +27,7 @@ from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config
+from .continuing import Circle, Continuations
 from .ignored import ignored
 from .lean import make_lean
 from .plainurls import PlainUrls
@@ -84,12 +85,19 @@ class Scheduler(BaseScheduler):
             return True
         try:
             fingerprint = self._codec.fingerprint(request)
+            page = self._continuations.page_of(request)
+            if page is not None and self._continuations.comes_back(request, page):
+                fingerprint = None  # seen, but by this very page
             if fingerprint is not None and self._worker.knows(fingerprint):
                 self._crawler.stats.inc_value("dupefilter/filtered")
                 return False
             self._worker.put(self._codec.to_found(request, fingerprint))
         except NotPlainData as error:
             self._worker.refuse(self._refused(request, str(error)))
+        except Circle as error:
+            assert page is not None
+            self._completion.runs_in_circles(page, str(error))
+            return False
         except Exception as error:  # a fingerprinter of the user's, an odd request: not to be lost
             logger.exception("Can't queue %s", request)
             self._worker.refuse(self._refused(request, f"{type(error).__name__}: {error}"))
@@ -129,6 +137,8 @@ class Scheduler(BaseScheduler):
                 sieve.bind(self._codec, self._worker, self.enqueue_request)
             if self._crawler.settings.getbool("FRONTIER_LEAN"):
                 make_lean(self._crawler)
+            self._continuations = Continuations(self._crawler.request_fingerprinter, config.page_returns)
+            self._completion.engine.on_continuation(self._continuations.hear)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
         except (BadSetting, BadMongoSetting, FrontierError) as error:

@@ -53,14 +53,13 @@ def judge(run: CrawlRun) -> Verdict:
 
 
 def _page_problems(run: CrawlRun, verdict: Verdict) -> Iterator[str]:
-    """Each page that stored ones lead to is stored or a dead letter, or a fault explains where it is."""
+    """Each page that stored ones lead to is stored, or a dead letter that a fault explains."""
     documents = list(run.database["pages"].find({}, {"url": 1, "status": 1}))
     urls = Counter(document["url"] for document in documents)
     stored = {page_of(d["url"]): d["status"] for d in documents if d["status"] != OLD}
     dead = {letter.page: letter.reason for letter in run.letters}
     run.reached = reachable(run.scale.pages, {page for page, status in stored.items() if status == 200})
-    missing = sorted(run.reached - stored.keys() - dead.keys())
-    verdict.lost = [page for page in missing if not run.is_dropped(page)]
+    verdict.lost = sorted(run.reached - stored.keys() - dead.keys())
     verdict.expected, verdict.dead = len(run.reached), len(dead)
     verdict.stored, verdict.twice = len(urls), sum(urls.values()) - len(urls)
     if verdict.lost:

@@ -203,10 +203,6 @@ class CrawlRun:
         paths = (visit.path for visit in self.site.visits()[self._visits_before :])
         return [page for path in paths if (page := page_of(path)) is not None]
 
-    def is_dropped(self, page: int) -> bool:
-        """Whether a fault explains that `page` is neither stored nor a dead letter."""
-        return any(fault.explains_absence(page) for fault in self.faults)
-
     def new_worker(self, number: int) -> FleetWorker:
         """A worker that is yet to be started."""
         urls = [f"{self.site_url}{path}" for path in ("graph/0", *self.plan.urls)]

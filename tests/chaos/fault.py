@@ -54,8 +54,6 @@ class Fault(ABC):
     """Whether it means something to a crawl without leases and without MongoDB."""
     death_reason: ClassVar[str] = ""
     """Dead letters for its pages that begin so are its doing; empty: none are."""
-    drops_pages: ClassVar[bool] = False
-    """Its pages may be fetched and then be neither stored nor dead letters, for Scrapy lets go of them."""
     status: ClassVar[int] = 200
     """What its pages may be stored with instead."""
     tracebacks: ClassVar[str] = ""
@@ -92,10 +90,6 @@ class Fault(ABC):
         """Whether a dead letter for `page` is its doing. An ill site is so to what has no number as well."""
         met = page in self.pages or (page is None and self.target == "site")
         return met and bool(self.death_reason) and reason.startswith(self.death_reason)
-
-    def explains_absence(self, page: int) -> bool:
-        """Whether it is its doing that `page` was fetched and yet neither stored nor a dead letter."""
-        return self.drops_pages and page in self.pages
 
     def explains_status(self, page: int, status: int) -> bool:
         """Whether it is its doing that `page` was stored with `status`."""

@@ -106,11 +106,10 @@ class SiteIsSilent(SiteResets):
 
 
 class SiteSendsInCircles(SiteResets):
-    """Redirects without an end, which Scrapy follows 20 times and then drops."""
+    """Redirects without an end, of which Scrapy follows 20."""
 
     name = "site redirects endlessly"
     manner = _SendsInCircles
-    drops_pages = True
 
 
 class SiteRefuses(SiteResets):

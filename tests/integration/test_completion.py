@@ -33,7 +33,7 @@ WAYS = [
     ("nothing", "traps/forbidden", 1, []),
     ("nothing", "traps/301", 2, []),
     ("nothing", "traps/meta-refresh", 2, []),
-    ("nothing", "traps/loop", 4, []),
+    ("nothing", "traps/loop", 3, ["download failed IgnoreRequest: max redirections reached"]),
     ("nothing", "traps/500", 2, []),
     ("nothing", "traps/reset", 1, ["download failed"]),
     ("nothing", "traps/truncated", 1, ["download failed"]),
@@ -47,6 +47,8 @@ WAYS = [
     ("downloads", LEAF, 2, []),
     ("a_list", "traps/leaf/mw-response", 2, []),
     ("nothing", "traps/leaf/mw-request", 2, []),
+    ("nothing", "traps/leaf/mw-again", 3, []),
+    ("nothing", "traps/leaf/mw-ever", 5, ["it leads to itself 6 times"]),
     ("nothing", "traps/leaf/mw-ignore", 1, []),
     ("unqueueable", LEAF, 2, ["callback <lambda> is not a method", "a object is not plain data"]),
     ("plain_data", LEAF, 2, []),
@@ -76,7 +78,11 @@ STEPS: dict[str, dict[str, object]] = {
     "fast": {"SPIDER_MIDDLEWARES": "{}", "FAST_PROFILE": True},
 }
 CASES = [(steps, *way) for steps in STEPS for way in WAYS if steps != "fast" or "smw-" not in way[1]]
-CASES += [("all of Scrapy's own", *way) for way in WAYS if way[0] in ("generator", "raises_amid", "drops")]
+CASES += [
+    ("all of Scrapy's own", *way)
+    for way in WAYS
+    if way[0] in ("generator", "raises_amid", "drops") or "-again" in way[1]
+]
 STEPS["all of Scrapy's own"] = {"FRONTIER_LEAN": False}
 
 

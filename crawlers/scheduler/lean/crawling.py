@@ -45,7 +45,7 @@ class Engine(ExecutionEngine):
             result = await self._fetch(request)
             slot.nextcall.schedule()
             if isinstance(result, Request):
-                self.crawl(result)
+                self._handle_downloader_output(result, request)
             else:
                 await self.scraper.scrape(result, request)
         except Exception:

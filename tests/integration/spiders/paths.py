@@ -39,6 +39,9 @@ class Middleware:
             return HtmlResponse(request.url, body=b"<p>by a middleware</p>")
         if request.url.endswith("mw-request"):
             return request.replace(url=request.url.replace("mw-request", "by-mw"))
+        times = request.meta.get("times", 0)
+        if request.url.endswith("mw-ever") or (request.url.endswith("mw-again") and times < 2):
+            return request.replace(dont_filter=False, meta={**request.meta, "times": times + 1})
         if request.url.endswith("mw-ignore"):
             raise IgnoreRequest("as asked")
         return None
