@@ -208,8 +208,9 @@ class Completion:
             self._fail(failure.request, "download failed", failure, final=True)  # type: ignore[attr-defined]
         return failure
 
-    def _spider_error(self, failure: Failure, response: Response | Failure) -> None:
-        self._fail(response.request, "callback raised", failure, final=False)  # type: ignore[union-attr]
+    def _spider_error(self, failure: Failure, response: Response | Failure | None) -> None:
+        if response is not None:  # None: the spider's start raised
+            self._fail(response.request, "callback raised", failure, final=False)  # type: ignore[union-attr]
 
     def _item_error(self, failure: Failure, response: Response | Failure | None) -> None:
         if response is not None:

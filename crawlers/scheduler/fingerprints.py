@@ -19,12 +19,12 @@ _CANONICAL = re.compile(
 )
 
 
-def fingerprint_of(digest: bytes, *, start_of_run: int | None = None) -> int:
+def fingerprint_of(digest: bytes, *, start_of_run: int | None = None, time: int = 1) -> int:
     """The 64 bits, as a signed number, under which the frontier has seen a request with the fingerprint
-    `digest` of Scrapy's; and what the start of a run yields has one for each run.
+    `digest` of Scrapy's. What the start of a run yields has one for each run, and for each time that it does.
     """
     if start_of_run is not None:
-        digest = b"start %d " % start_of_run + digest
+        digest = b"start %d %d " % (start_of_run, time) + digest
     return int.from_bytes(blake2b(digest, digest_size=8).digest(), "big", signed=True)
 
 

@@ -129,7 +129,8 @@ class RequestCodec:
                 return fingerprint_of_url(request.url)
             return fingerprint_of(self._fingerprint(request))
         if START in request.meta:
-            return fingerprint_of(self._fingerprint(request), start_of_run=self.run)
+            digest, time = self._fingerprint(request), request.meta[START]
+            return fingerprint_of(digest, start_of_run=self.run, time=time)
         return None
 
     def to_found(self, request: Request, fingerprint: int | None) -> Found:

@@ -60,6 +60,7 @@ class RobotsTxt(RobotsTxtMiddleware):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
+        self._default_useragent = self._default_useragent or "*"  # who sends no name obeys what is for all
         self._ttl_s = crawler.settings.getfloat("FRONTIER_ROBOTS_TTL_S")
         self._most_delay_s = 0.0
         self._known: dict[str, _Robots] = {}

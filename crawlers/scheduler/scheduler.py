@@ -36,6 +36,7 @@ from .robots import RobotsTxt
 from .rotation import RotatingProxies
 from .sieve import LinkSieve
 from .turns import Turns
+from .wiring import lacks_addon, lacks_store
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -121,11 +122,15 @@ class Scheduler(BaseScheduler):
         return Refused("request", request.url.encode()[:_MOST_PREVIEW], reason)
 
     async def _open(self, spider: Spider) -> None:
+        if getattr(spider, "crawler", None) is None:  # its own from_crawler need not call Scrapy's
+            spider.crawler, spider.settings = self._crawler, self._crawler.settings
         self._crawler.signals.connect(self._spider_opened, signals.spider_opened)
         self._completion = Completion(self._crawler)
         try:
             config = self._config = Config.of(spider)
             self._name_ignored()
+            if sentence := lacks_store(self._crawler):
+                logger.warning("%s", sentence)
             self._client = connect(self._crawler.settings)
             self._frontier = Frontier(self._client, config.crawl)
             self._codec = self._codec_for(spider, config)
@@ -187,11 +192,11 @@ class Scheduler(BaseScheduler):
     def _bind_politeness(self) -> None:
         turns = self._crawler.get_downloader_middleware(Turns)
         if turns is None:
-            raise BadSetting("put crawlers.scheduler.FrontierAddon into ADDONS: it keeps the delays")
+            raise BadSetting(f"{lacks_addon(self._crawler)}: it keeps the delays")
         turns.bind(self._worker, self._completion, self._frontier, self._config.host_keys)
         if robots := self._crawler.get_downloader_middleware(RobotsTxt):
             robots.bind(self._worker, self._completion, self._frontier)
-        if NOBODY in self._crawler.settings["USER_AGENT"]:
+        if NOBODY in (self._crawler.settings["USER_AGENT"] or ""):
             logger.warning("USER_AGENT names nobody: set it, or CRAWLER_USER_AGENT, to a name and an address")
 
     async def _bind_proxies(self) -> None:
