@@ -18,7 +18,11 @@ USER_AGENT = os.environ.get("CRAWLER_USER_AGENT", "crawlers (set USER_AGENT to n
 SCHEDULER = "crawlers.scheduler.Scheduler"
 DOWNLOADER = "crawlers.scheduler.Downloader"
 # The middlewares that belong to these two, in place of Scrapy's own for robots.txt and AutoThrottle.
-ADDONS = {"crawlers.scheduler.FrontierAddon": 0, "crawlers.fast.FastAddon": 100}
+ADDONS = {
+    "crawlers.scheduler.FrontierAddon": 0,
+    "crawlers.fast.FastAddon": 100,
+    "crawlers.downloads.DownloadsAddon": 200,
+}
 
 # scrapy-redis' own settings. REDIS_HOST and REDIS_PORT count where no REDIS_URL is given; without any it
 # is localhost:6379.
@@ -109,6 +113,25 @@ FRONTIER_HOST_RESTS = 1
 # So often redirects may bring a page back to a URL where it has been, as those do that set a cookie; then it
 # is a dead letter. 0: never. REDIRECT_MAX_TIMES (20) bounds all redirects of a page.
 FRONTIER_PAGE_RETURNS = 5
+
+# What an answer may cost a worker. Whatever goes beyond ends at once, and its page is a dead letter that says
+# which of these it was. 0: no limit.
+#
+# Most bytes of a body, as received and as decoded. Scrapy's 1 GB is more memory than a worker has; the
+# longest pages that people write have some 15 MB. A request's `download_maxsize` is for the few that may be
+# larger, as sitemaps, which may have 50 MB.
+DOWNLOAD_MAXSIZE = 32 * 1024 * 1024
+# A body of so many bytes is spoken of in the log.
+DOWNLOAD_WARNSIZE = 8 * 1024 * 1024
+# Most bytes decoded for each that was received, once they are more than 1 MB. gzip makes 1,032 of nothing but
+# zeros; real pages have 5 to 50, tables whose rows are alike some 200.
+DOWNLOAD_MAX_RATIO = 400
+# Most bytes and lines of headers, those of 1xx answers included. Servers of today send some KB.
+DOWNLOAD_MAX_HEADER_BYTES = 64 * 1024
+DOWNLOAD_MAX_HEADERS = 1000
+# Bytes of all bodies above 1 MB that a worker receives and decodes at a time: two of the largest. Beyond that
+# the oldest goes on, and the others wait.
+DOWNLOAD_HELD_BYTES = 64 * 1024 * 1024
 
 # Proxies: the path of a file with one a line, http://user:password@host:port, or redis:NAME, a Redis list or
 # set of such lines. Both are read again every 5 s. Empty: none.

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+from urllib.parse import urldefrag
 
 import aiohttp
 from scrapy.core.downloader.handlers._aiohttp import AiohttpDownloadHandler
-from scrapy.core.downloader.handlers.http11 import HTTP11DownloadHandler
 from scrapy.exceptions import (
     CannotResolveHostError,
     DownloadConnectionRefusedError,
     DownloadFailedError,
     DownloadTimeoutError,
+    ResponseDataLossError,
     UnsupportedURLSchemeError,
 )
 from scrapy.http import Headers
 from scrapy.utils.misc import build_from_crawler
 from yarl import URL
 
+from crawlers.downloads.handler import Handler, too_large_in
+from crawlers.downloads.memory import SMALL, Memory
+from crawlers.scheduler.limits import AnswerTooLarge, Limits
+
+from .listener import Connection
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from scrapy import Request
     from scrapy.core.downloader.handlers._aiohttp import _ClientResponse
+    from scrapy.core.downloader.handlers._base_streaming import _BaseResponseArgs
+    from scrapy.crawler import Crawler
     from scrapy.http import Response
 
-# aiohttp's own 8,190 and 128 are less than what policies and cookies of large sites take, and than Twisted's.
-_MOST_HEADER_BYTES = 65_536
-_MOST_HEADERS = 1000
+_UNLIMITED = 2**31
 
 # The first that fits, as in Scrapy's handler.
 _ERRORS: tuple[tuple[type[Exception], type[Exception]], ...] = (
@@ -43,15 +53,25 @@ _ERRORS: tuple[tuple[type[Exception], type[Exception]], ...] = (
 class FastHandler(AiohttpDownloadHandler):
     """Scrapy's own handler for aiohttp, by which it keeps to sizes, time-outs, signals and TLS settings.
 
-    URLs are sent as they are, as Scrapy's handler for HTTP/1.1 does. That one is handed what goes through a
-    proxy, whose refusals it tells apart, and what has a `bindaddress` of its own.
+    URLs are sent as they are, as Scrapy's handler for HTTP/1.1 does. Ours of that kind is handed what goes
+    through a proxy, whose refusals it tells apart, and what has a `bindaddress` of its own.
     """
 
     # Scrapy calls its own an experiment, and warns of it. The tests of this profile hold what it promises.
     experimental: ClassVar[bool] = False
 
+    def __init__(self, crawler: Crawler) -> None:
+        super().__init__(crawler)
+        self._limits = Limits.of(crawler.settings)
+        self._memory = Memory.of(crawler, self._limits.held)
+        connector = self._session.connector
+        assert connector is not None
+        connector._factory = partial(  # type: ignore[assignment]
+            Connection, asyncio.get_running_loop(), self._limits
+        )
+
     async def download_request(self, request: Request) -> Response:
-        """The answer to `request`. Raises Scrapy's own exceptions."""
+        """The answer to `request`. Raises :class:`AnswerTooLarge` and Scrapy's own exceptions."""
         if request.meta.get("proxy") or request.meta.get("bindaddress"):
             return await self._scrapys.download_request(request)
         timeout_s: float = request.meta.get("download_timeout", self._DEFAULT_CONNECT_TIMEOUT)
@@ -61,7 +81,11 @@ class FastHandler(AiohttpDownloadHandler):
             raise DownloadTimeoutError(
                 f"Getting {request.url} took longer than {timeout_s} seconds."
             ) from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ResponseDataLossError) as error:
+            if too_large := too_large_in(error):
+                raise too_large from None
+            if isinstance(error, ResponseDataLossError):
+                raise
             known = next(scrapys for theirs, scrapys in _ERRORS if isinstance(error, theirs))
             raise known(str(error)) from error
 
@@ -75,9 +99,10 @@ class FastHandler(AiohttpDownloadHandler):
             timeout=timeout,
             ssl=self._ssl_context,
             allow_redirects=False,
-            max_line_size=_MOST_HEADER_BYTES,
-            max_field_size=_MOST_HEADER_BYTES,
-            max_headers=_MOST_HEADERS,
+            # Ours are counted before aiohttp's parser sees them, which has limits too.
+            max_line_size=self._limits.header_bytes or _UNLIMITED,
+            max_field_size=self._limits.header_bytes or _UNLIMITED,
+            max_headers=self._limits.headers or _UNLIMITED,
         ) as response:
             request.meta["download_latency"] = time.monotonic() - started_s
             return await self._read_response(_as_scrapys(response), request)
@@ -87,9 +112,40 @@ class FastHandler(AiohttpDownloadHandler):
         """The bytes that came: a value need not be UTF-8."""
         return Headers(response.raw_headers)
 
+    @staticmethod
+    def _build_base_response_args(
+        response: _ClientResponse, request: Request, headers: Headers
+    ) -> _BaseResponseArgs:
+        """With the URL that was sent, which has no fragment."""
+        args = AiohttpDownloadHandler._build_base_response_args(response, request, headers)
+        args["url"] = urldefrag(request.url)[0]
+        return args
+
+    async def _iter_body_chunks(  # type: ignore[override]
+        self, response: _ClientResponse
+    ) -> AsyncIterator[bytes]:
+        """What came, while there is room for it."""
+        size = 0
+        with self._memory.share() as share:
+            async for chunk in response.content.iter_any():
+                size += len(chunk)
+                if size > SMALL:
+                    await share.room(size - share.size)
+                yield chunk
+
+    @staticmethod
+    def _cancel_maxsize(
+        size: int,  # noqa: ARG004
+        limit: int,
+        request: Request,  # noqa: ARG004
+        *,
+        expected: bool,  # noqa: ARG004
+    ) -> NoReturn:
+        raise AnswerTooLarge(f"a body of more than DOWNLOAD_MAXSIZE ({limit} bytes)")
+
     @cached_property
-    def _scrapys(self) -> HTTP11DownloadHandler:
-        return build_from_crawler(HTTP11DownloadHandler, self.crawler)
+    def _scrapys(self) -> Handler:
+        return build_from_crawler(Handler, self.crawler)
 
     async def close(self) -> None:
         """Closes all connections."""

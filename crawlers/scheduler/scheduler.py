@@ -30,6 +30,7 @@ from .config import BadSetting, Config
 from .continuing import Circle, Continuations
 from .ignored import ignored
 from .lean import make_lean
+from .limits import Limits
 from .plainurls import PlainUrls
 from .requests import RequestCodec
 from .robots import RobotsTxt
@@ -131,6 +132,7 @@ class Scheduler(BaseScheduler):
             self._name_ignored()
             if sentence := lacks_store(self._crawler):
                 logger.warning("%s", sentence)
+            Limits.of(self._crawler.settings)
             self._client = connect(self._crawler.settings)
             self._frontier = Frontier(self._client, config.crawl)
             self._codec = self._codec_for(spider, config)

@@ -100,7 +100,7 @@ def _comparable(line: dict[str, Any]) -> dict[str, Any]:
     """Without that in which Scrapy's own handlers differ: of a body that is announced as too large they tell
     before or after the signal of its headers, and one of them knows no address of what was stopped.
     """
-    if line.get("error") == "DownloadCancelledError":
+    if line.get("error") == "AnswerTooLarge":
         del line["heads"]
     if "download_stopped" in line.get("flags", ()):
         del line["address"]

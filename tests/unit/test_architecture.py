@@ -24,6 +24,7 @@ ROOMS = (
     "deep",
     "links",
     "scheduler",
+    "downloads",
     "fast",
     "spiders",
     "pipelines",
