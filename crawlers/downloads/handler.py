@@ -45,9 +45,11 @@ class Handler(HTTP11DownloadHandler):
         try:
             return await super().download_request(request)
         except (DownloadFailedError, ResponseDataLossError) as error:
-            if (too_large := too_large_in(error)) is None:
+            if too_large := too_large_in(error):
+                raise too_large from None
+            if str(error):
                 raise
-            raise too_large from None
+            raise type(error)(_why(error.__cause__)) from error
         except DownloadCancelledError as error:  # without a text, where the size wasn't announced
             most = request.meta.get("download_maxsize", self._limits.body)
             raise AnswerTooLarge(f"a body of more than DOWNLOAD_MAXSIZE ({most} bytes)") from error
@@ -60,6 +62,12 @@ def too_large_in(error: BaseException | None) -> AnswerTooLarge | None:
         found = next((each for each in inner if isinstance(each, AnswerTooLarge)), None)
         error = found or error.__cause__
     return error
+
+
+def _why(error: BaseException | None) -> str:
+    """What Twisted's failure consists of, which by itself says nothing."""
+    reasons = [reason.value for reason in getattr(error, "reasons", ())] or [error]
+    return "; ".join(f"{type(each).__name__} {each}".strip() for each in reasons)
 
 
 class _Parser(_LenientHTTPClientParser):
@@ -94,7 +102,12 @@ class _Parser(_LenientHTTPClientParser):
     def rawDataReceived(self, data: bytes) -> None:
         """Some of the body, in its chunks."""
         self._raw_bytes += len(data)
-        super().rawDataReceived(data)  # type: ignore[no-untyped-call]
+        try:
+            super().rawDataReceived(data)  # type: ignore[no-untyped-call]
+        finally:  # Twisted has limits too, which it calls malformed
+            self._check_framing()
+
+    def _check_framing(self) -> None:
         self._limits.check_framing(self._raw_bytes - self._body_bytes, self._body_bytes)
 
     def _body(self, data: bytes) -> None:

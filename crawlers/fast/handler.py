@@ -99,10 +99,10 @@ class FastHandler(AiohttpDownloadHandler):
             timeout=timeout,
             ssl=self._ssl_context,
             allow_redirects=False,
-            # Ours are counted before aiohttp's parser sees them, which has limits too.
-            max_line_size=self._limits.header_bytes or _UNLIMITED,
-            max_field_size=self._limits.header_bytes or _UNLIMITED,
-            max_headers=self._limits.headers or _UNLIMITED,
+            # Ours are counted before aiohttp's parser sees them.
+            max_line_size=_UNLIMITED,
+            max_field_size=_UNLIMITED,
+            max_headers=_UNLIMITED,
         ) as response:
             request.meta["download_latency"] = time.monotonic() - started_s
             return await self._read_response(_as_scrapys(response), request)

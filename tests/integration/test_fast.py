@@ -97,9 +97,11 @@ def fetched(folder: Path, redis_url: str, crawl: str, told: list[dict[str, Any]]
 
 
 def _comparable(line: dict[str, Any]) -> dict[str, Any]:
-    """Without that in which Scrapy's own handlers differ: of a body that is announced as too large they tell
-    before or after the signal of its headers, and one of them knows no address of what was stopped.
+    """Without that in which Scrapy's own handlers differ: the words of an error; of a body that is announced
+    as too large they tell before or after the signal of its headers, and one of them knows no address of what
+    was stopped.
     """
+    line.pop("why", None)
     if line.get("error") == "AnswerTooLarge":
         del line["heads"]
     if "download_stopped" in line.get("flags", ()):

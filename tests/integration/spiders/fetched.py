@@ -63,6 +63,7 @@ class Fetched(scrapy.Spider):
         """What came."""
         yield {
             **self.heard(response.request),
+            "came_from": response.url,
             "status": response.status,
             "class": type(response).__name__,
             "body": sha1(response.body).hexdigest(),
@@ -77,7 +78,11 @@ class Fetched(scrapy.Spider):
 
     def failed(self, failure: Failure) -> Any:
         """What went wrong."""
-        yield {**self.heard(failure.request), "error": type(failure.value).__name__}
+        yield {
+            **self.heard(failure.request),
+            "error": type(failure.value).__name__,
+            "why": str(failure.value)[:300],
+        }
 
     def heard(self, request: Request | None) -> dict[str, Any]:
         """What the signals told of it."""
