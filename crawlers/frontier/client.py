@@ -7,14 +7,18 @@ repeat. A repeated exchange has no second effect.
 from __future__ import annotations
 
 import secrets
+from itertools import chain, islice
 from typing import Any, cast
 
 from . import keys, scripts
 from .connection import Client
 from .exceptions import BadStartUrls
-from .model import Batch, Claims, Counts, Found, Joined, Lease, Reply, Terms
+from .model import Batch, Claims, Counts, Found, HostPolicy, Joined, Lease, Reply, Terms
 from .packing import pack_batch
 from .status import Status, read_status
+
+_MOST_POLICIES = 500  # hosts in one call
+_POLICY_MS = 60_000  # until what a worker that never joined has brought is gone
 
 
 class Member:
@@ -94,11 +98,9 @@ class Member:
 
     async def leave(self) -> bool:
         """Gives back all that is still leased. True for the last worker of a finished crawl."""
-        last = await scripts.LEAVE(
-            self._frontier.client,
-            self._frontier.keys,
-            scripts.pack_input({"worker": self.name, "persist": self._terms.persist}),
-        )
+        values = scripts.pack_input({"worker": self.name, "persist": self._terms.persist})
+        while (last := await scripts.LEAVE(self._frontier.client, self._frontier.keys, values)) == -1:
+            pass
         return bool(last == 1)
 
 
@@ -120,23 +122,34 @@ class Frontier:
         one; that run, if it has finished meanwhile, stays finished.
         """
         unique = f"{name}:{secrets.token_hex(4)}"
-        state = await scripts.JOIN(
-            self.client,
-            self.keys,
-            scripts.pack_input(
-                {
-                    "worker": unique,
-                    "ttl_ms": terms.ttl_ms,
-                    "max_attempts": terms.max_attempts,
-                    "persist": terms.persist,
-                    "flush": flush,
-                    "run": run,
-                    "terms": terms.of_the_crawl(),
-                    "policy": {host: " ".join(map(str, own)) for host, own in terms.policy.items()},
-                }
-            ),
-        )
+        policy_key = keys.policy(self.crawl, unique) if terms.policy else ""
+        values = {
+            "worker": unique,
+            "ttl_ms": terms.ttl_ms,
+            "max_attempts": terms.max_attempts,
+            "persist": terms.persist,
+            "flush": flush,
+            "run": run,
+            "terms": terms.of_the_crawl(),
+            "policy": policy_key,
+        }
+        packed = scripts.pack_input(values)
+        while True:
+            if policy_key:
+                await self._bring_policy(policy_key, terms.policy)
+            state = await scripts.JOIN(self.client, self.keys, packed)
+            if state != [-1]:
+                break
         return Member(self, unique, terms), Joined(*state)
+
+    async def _bring_policy(self, key: str, policy: dict[str, HostPolicy]) -> None:
+        """Bit by bit to a key of its own, which `join` takes: all at once would hold Redis up."""
+        records = iter([(host, " ".join(map(str, own))) for host, own in policy.items()])
+        while some := list(islice(records, _MOST_POLICIES)):
+            async with self.client.pipeline(transaction=True) as pipe:
+                pipe.hset(key, items=list(chain(*some)))
+                pipe.pexpire(key, _POLICY_MS)
+                await pipe.execute()
 
     async def take_turn(self, host: str) -> float:
         """Takes the next turn of `host` for a request beside the queues. Seconds until it may start."""

@@ -190,11 +190,12 @@ end
 local worker_key = base .. ':worker:' .. input.worker
 local leases_key = sound(base .. ':leases:' .. input.worker, 'hash')
 if not redis.call('ZSCORE', WORKERS, input.worker) then return { FENCED } end
-local before = first_use('hash', 'HMGET', worker_key, 'sequence', 'first', 'last', 'done', 'spares')
+local before = first_use('hash', 'HMGET', worker_key, 'sequence', 'first', 'last', 'done', 'spares', 'ended')
+if before[6] then return { FENCED } end
 local sequence = whole(before[1])
 if sequence ~= input.sequence and sequence ~= input.sequence - 1 then
   -- Redis came back without its last writes: what this worker believes to hold may be another's now.
-  remove_worker(input.worker)
+  remove_worker(input.worker, 'left')
   save_hosts()
   save_counters()
   return { FENCED }
@@ -214,10 +215,11 @@ local completed = complete(leases_key, spares)
 settle(leases_key, spares)
 reap(1) -- 5.
 save_places()
-local leased, first, last = lease_more(leases_key, input.want, spares)
+local leased, first, last, suspect = lease_more(leases_key, input.want, spares)
 save_hosts()
 redis.call('HSET', worker_key, 'sequence', input.sequence, 'first', digits(first), 'last', digits(last),
            'done', digits((whole(before[4]) or 0) + completed), 'spares', table.concat(spares_left(spares), ' '))
+if suspect then redis.call('HSET', worker_key, 'suspect', digits(suspect)) end
 redis.call(input.idle and 'SREM' or 'SADD', BUSY, input.worker)
 redis.call(last - first + 1 < input.want and 'SADD' or 'SREM', HUNGRY, input.worker)
 purge(16)

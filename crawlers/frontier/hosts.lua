@@ -1,6 +1,7 @@
 -- The work of each host and its place in turn; put behind manners.lua.
 
 local hosts = {} -- those that this script has read
+local changed = {} -- those of them whose place in turn may be another now
 local turn = 0   -- hosts served without a gap; keeps them in turn within one microsecond
 
 -- HOSTS holds "active only starting start_by_us deep" of each host that has something to do, "active only" where
@@ -54,11 +55,16 @@ local function read_hosts(names)
   end
 end
 
+local function touch(host)
+  if not host.touched then changed[#changed + 1] = host end
+  host.touched, host.worked = true, true
+end
+
 -- The host `name`, which whoever calls will change.
 local function host_of(name)
   if not hosts[name] then read_hosts({ name }) end
   local host = hosts[name]
-  host.touched, host.worked = true, true
+  touch(host)
   return host
 end
 
@@ -70,29 +76,29 @@ end
 
 -- Who calls has changed when `host` may be asked.
 local function moved(host)
-  host.touched, host.worked, host.has_moved = true, true, true
+  touch(host)
+  host.has_moved = true
 end
 
 -- Gives each host that was touched its place in READY, or takes it out.
 local function save_places()
   local placed, new, gone = {}, {}, {}
-  for name, host in pairs(hosts) do
-    if host.touched then
-      local free = free_us(host)
-      if host.only == '-' or free_slots(host) <= 0 then
-        gone[#gone + 1] = name
-      elseif host.has_moved then
-        placed[#placed + 1] = host.ask_us or free
-        placed[#placed + 1] = name
-      else -- keeps its place in turn where it has one
-        new[#new + 1] = free > now_us and free or now_us
-        new[#new + 1] = name
-      end
-      host.is_told = host.is_told or (host.has_moved and (host.timed or host.told))
-      host.touched, host.has_moved, host.told, host.ask_us = false, false, false, nil
-      if terms.strict == 1 then redis.call('ZREM', URGENT, name) end
+  for _, host in ipairs(changed) do
+    local name, free = host.name, free_us(host)
+    if host.only == '-' or free_slots(host) <= 0 then
+      gone[#gone + 1] = name
+    elseif host.has_moved then
+      placed[#placed + 1] = host.ask_us or free
+      placed[#placed + 1] = name
+    else -- keeps its place in turn where it has one
+      new[#new + 1] = free > now_us and free or now_us
+      new[#new + 1] = name
     end
+    host.is_told = host.is_told or (host.has_moved and (host.timed or host.told))
+    host.touched, host.has_moved, host.told, host.ask_us = false, false, false, nil
+    if terms.strict == 1 then redis.call('ZREM', URGENT, name) end
   end
+  changed = {}
   in_slices(gone, function(...) redis.call('ZREM', READY, ...) end)
   in_slices(placed, function(...) redis.call('ZADD', READY, ...) end)
   in_slices(new, function(...) redis.call('ZADD', READY, 'NX', ...) end)

@@ -8,13 +8,19 @@
 -- input.run           the run at which it was taken for dead, 0 for a new worker; one that comes back
 --                     after its run has finished does not start the next
 -- input.terms         how polite the whole crawl is from now on, see manners.lua
--- input.policy        {host = "delay_ms limit jitter"}: hosts that differ
+-- input.policy        the key of a hash, host -> "delay_ms limit jitter", of hosts that differ; '': none does
 --
--- Returns {run, workers, queued, seen, over}: which run of the crawl this is, counted from 1; the workers
+-- Returns {-1} while there are leases of dead workers to be taken back, or the policy isn't there: bring that, and
+-- call it again. Then
+-- {run, workers, queued, seen, over}: which run of the crawl this is, counted from 1; the workers
 -- that were alive already; what is queued and seen from before; 1 if that run has finished.
 
-while reap(100) > 0 do end
+local has_more = reap(20)
 save_hosts()
+if has_more or (input.policy ~= '' and redis.call('EXISTS', input.policy) == 0) then
+  save_counters()
+  return { -1 }
+end
 
 local alive = redis.call('ZCARD', WORKERS)
 local over = meta.finished == 1 and meta.run == input.run
@@ -23,9 +29,9 @@ local new, anew = meta.generation == 0, (finished and not input.persist) or (inp
 if new then meta.generation = 1 end
 if anew then
   -- Workers of the finished run that are still closing hold nothing any more.
-  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker) end
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker, 'left') end
   retire_generation()
-  redis.call('DEL', DEAD, BUSY, HUNGRY)
+  redis.call('UNLINK', DEAD, BUSY, HUNGRY)
   for _, name in ipairs(OF_A_RUN) do meta[name] = 0 end
   new = true
 end
@@ -41,9 +47,12 @@ choose_seen(input.terms.seen_small == 1)
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 redis.call('HSET', base .. ':worker:' .. input.worker, 'sequence', 0, 'joined_ms', digits(now_ms))
 if not over then redis.call('SADD', BUSY, input.worker) end
-redis.call('DEL', POLICY)
+redis.call('UNLINK', POLICY)
+if input.policy ~= '' then
+  redis.call('RENAME', input.policy, POLICY)
+  redis.call('PERSIST', POLICY)
+end
 redis.call('HSET', POLICY, '*', cmsgpack.pack(input.terms))
-for host, policy in pairs(input.policy) do redis.call('HSET', POLICY, host, policy) end
 
 save_counters()
 return { meta.run, alive, meta.queued, meta.seen, over and 1 or 0 }

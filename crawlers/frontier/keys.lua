@@ -21,6 +21,7 @@ local POLICY = tag .. ':policy'    -- hash    host -> "delay_ms limit jitter" wh
                                    --         the crawl, a msgpack map
 local DEAD = tag .. ':dead'        -- stream  dead letters: host, priority, attempts, reason, payload
 local PURGE = tag .. ':purge'      -- hash    generation given up -> seen buckets still to be freed
+--   {crawl}:policy:<worker>          hash    what a worker brings for POLICY, until it has joined
 --   {crawl}:manners:<host>           string  when it may be asked, see manners.lua; goes when that has passed
 --   {crawl}:robots:<origin>          string  its robots.txt, read and written by workers only
 --   {crawl}:mover                    string  the worker that moves chunks, see plan.lua

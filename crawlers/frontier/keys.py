@@ -29,6 +29,11 @@ def workers(crawl: str) -> str:
     return f"{{{crawl}}}:workers"
 
 
+def policy(crawl: str, worker: str) -> str:
+    """The hash in which `worker` brings what the settings say of hosts, until it joins."""
+    return f"{{{crawl}}}:policy:{worker}"
+
+
 def dead(crawl: str) -> str:
     """The stream of dead letters."""
     return f"{{{crawl}}}:dead"

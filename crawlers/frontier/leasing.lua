@@ -24,10 +24,8 @@ local function fair_room(host, room, held)
 end
 
 local function holds_suspect(leases_key)
-  for _, record in ipairs(redis.call('HVALS', leases_key)) do
-    if is_suspect(string.match(record, '^%S+ %S+ %d+ %d+ (.*)$') or '') then return true end
-  end
-  return false
+  local lease = redis.call('HGET', base .. ':worker:' .. input.worker, 'suspect')
+  return lease and redis.call('HEXISTS', leases_key, lease) == 1
 end
 
 -- Of what was taken off the queues of `host`: all up to the second suspect that this worker would hold.
@@ -44,20 +42,22 @@ local function keep_one_suspect(host, taken, held)
         end
         break
       end
-      held.suspect = true
+      held.suspect = held.last + held.more + i
     end
   end
   return taken
 end
 
 -- A host that was set aside too often is given up, some of its pages at a time.
-local MOST_GIVEN_UP = 100
+local left_to_give_up = 100
 local function give_up(host)
-  for _, request in ipairs(pop(host, MOST_GIVEN_UP)) do
+  moved(host)
+  for _, request in ipairs(pop(host, left_to_give_up)) do
     local attempts, payload = parts_of(request[2])
     bury(host.name, request[1], attempts, host.why, payload)
+    left_to_give_up = left_to_give_up - 1
   end
-  moved(host)
+  if left_to_give_up == 0 then host.ask_us = now_us + ASK_AGAIN_US end -- others first
 end
 
 -- How many requests of `host` this worker gets now.
@@ -145,19 +145,22 @@ local function hosts_to_spare(spares)
 end
 
 -- The hosts that are next: up to `most` that are due, in the order of their moments, or the most urgent one.
-local to_rank = 1000 -- at first, and then those that were served and a few more
+local to_rank = 200 -- at first, and then the one that was served and a few more
 local function next_hosts(most)
   if terms.strict == 0 then
     return redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)
   end
   find_urgent(to_rank)
-  to_rank = 8
+  to_rank = 3
   return redis.call('ZRANGE', URGENT, 0, 0)
 end
 
 -- So many requests of a host in a turn, where it takes no time from one to the next: what a host costs is spent
 -- once for all of them. (Shreedhar and Varghese, "Efficient fair queuing using deficit round robin", 1995.)
 local QUANTUM = terms.delay_ms + terms.throttle == 0 and 4 or 1
+
+-- An exchange looks at about so many hosts at most, be they free or not: that takes some 5 ms.
+local MOST_LOOKED_AT = 300
 
 -- Leases. The hosts that are next share what is wanted; what is left of it are spares. Returns lease, record,
 -- flags of each in one row, and the first and the last lease.
@@ -166,7 +169,7 @@ local function lease_more(leases_key, want, spares)
   local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0, last = meta.last_lease,
                  leased_ms = ' ' .. digits(now_ms) .. ' ', leased = {}, records = {}, slots = {} }
   for _, number in pairs(spares) do held.before = held.before - number end
-  local quantum = QUANTUM
+  local quantum, to_look_at = QUANTUM, math.max(MOST_LOOKED_AT, 2 * want)
   repeat
     local rest, before = want - held.more, held.more
     local most = math.ceil(rest / quantum)
@@ -177,11 +180,12 @@ local function lease_more(leases_key, want, spares)
     for _, name in ipairs(due) do serve(host_of(name), held) end
     save_places() -- beyond a limit that was lowered a host is not ready
     local looked_for = quantum
+    to_look_at = to_look_at - #due
     quantum = 1 -- in the next round, for hosts that had less
-  until held.more >= want or #due == 0 or (held.more == before and looked_for == 1)
+  until held.more >= want or #due == 0 or to_look_at < 0 or (held.more == before and looked_for == 1)
   if held.more < want then lease_spares(want, held, spares) end
   in_slices(held.records, function(...) redis.call('HSET', leases_key, ...) end)
   count('last_lease', held.more)
   count('leased', held.more)
-  return held.leased, held.last + 1, held.last + held.more
+  return held.leased, held.last + 1, held.last + held.more, tonumber(held.suspect)
 end

@@ -126,39 +126,75 @@ local function survive(lease, reason)
   requeue(lease, math.min(attempts, math.max(input.max_attempts - 1, 0)), true)
 end
 
--- Ends a worker. What it held goes back to the front of the queues; `reason` counts it as an attempt.
-local function remove_worker(worker, reason)
-  local held = redis.call('HGETALL', sound(base .. ':leases:' .. worker, 'hash'))
-  local spares = read_spares(first_use('hash', 'HGET', base .. ':worker:' .. worker, 'spares'))
-  local leases, ids, records = {}, {}, {}
-  for i = 1, #held, 2 do leases[#leases + 1] = { whole(held[i]) or 0, held[i + 1] } end
-  table.sort(leases, function(a, b) return a[1] > b[1] end) -- the oldest goes to the front last
-  for i, lease in ipairs(leases) do ids[i], records[i] = lease[1], lease[2] end
-  take_back(ids, records, spares, function(id, host, record)
-    local lease = request_of(record, host)
-    if reason then
-      visited(host, id, now_us) -- it may have been, and told nobody
-      survive(lease, reason)
-    else
-      requeue(lease, lease.attempts, true)
-    end
-  end)
-  for name, number in pairs(spares) do add_spares(spares, name, -number) end
-  redis.call('DEL', base .. ':leases:' .. worker, base .. ':worker:' .. worker)
-  redis.call('ZREM', WORKERS, worker)
-  redis.call('SREM', BUSY, worker)
-  redis.call('SREM', HUNGRY, worker)
+-- One script takes back so many leases at most: with their hosts they take some 3 ms. Who holds more goes on ending
+-- with the scripts that follow, each exchange of any worker among them. Until then its leases count as leased, and it
+-- is a worker whose time has run out, and that is fenced.
+local MOST_TAKEN_BACK = 128
+local left_to_take_back = MOST_TAKEN_BACK
+
+-- What follows from the end of a worker for a request that it held.
+local function end_lease(id, host, record, ending)
+  local lease = request_of(record, host)
+  if ending == 'left' then return requeue(lease, lease.attempts, true) end
+  visited(host, id, now_us) -- it may have been, and told nobody
+  survive(lease, ending)
 end
 
--- Takes the leases of up to `most` workers that were not heard of for longer than their time to live.
+-- Some leases of a worker, in the order in which they go back to the front: the oldest last.
+local function some_leases(leases_key, most)
+  local held = redis.call('HRANDFIELD', leases_key, most, 'WITHVALUES')
+  local leases, ids, records = {}, {}, {}
+  for i = 1, #held, 2 do leases[#leases + 1] = { whole(held[i]) or 0, held[i], held[i + 1] } end
+  table.sort(leases, function(a, b) return a[1] > b[1] end)
+  local fields = {}
+  for i, lease in ipairs(leases) do ids[i], fields[i], records[i] = lease[1], lease[2], lease[3] end
+  return ids, fields, records
+end
+
+-- From now on no exchange of this worker has any effect. Returns how it ended, which the first to find out says.
+local function fence(worker, ending)
+  local key = base .. ':worker:' .. worker
+  local ended, spares = unpack(first_use('hash', 'HMGET', key, 'ended', 'spares'))
+  if not ended then
+    redis.call('HSET', key, 'ended', ending)
+    redis.call('ZADD', WORKERS, 'XX', 'LT', digits(now_ms), worker)
+    redis.call('SREM', BUSY, worker)
+    redis.call('SREM', HUNGRY, worker)
+    if ending ~= 'left' then count('reaped', 1) end
+  end
+  return ended or ending, read_spares(spares)
+end
+
+-- Ends a worker. What it held goes back to the front of the queues; an `ending` that isn't 'left' is the reason with
+-- which it counts as an attempt. Returns whether it still holds any.
+local function remove_worker(worker, ending)
+  local key, leases_key = base .. ':worker:' .. worker, sound(base .. ':leases:' .. worker, 'hash')
+  local ended, spares = fence(worker, ending)
+  local most = left_to_take_back
+  local ids, fields, records = {}, {}, {}
+  if most > 0 then ids, fields, records = some_leases(leases_key, most) end
+  take_back(ids, records, spares, function(id, host, record) end_lease(id, host, record, ended) end)
+  in_slices(fields, function(...) redis.call('HDEL', leases_key, ...) end)
+  left_to_take_back = most - #ids
+  if redis.call('EXISTS', leases_key) == 1 then
+    redis.call('HSET', key, 'spares', table.concat(spares_left(spares), ' '))
+    return true
+  end
+  for name, number in pairs(spares) do add_spares(spares, name, -number) end
+  redis.call('DEL', key)
+  redis.call('ZREM', WORKERS, worker)
+  return false
+end
+
+-- Takes the leases of up to `most` workers that were not heard of for longer than their time to live. Returns whether
+-- there may be more.
 local function reap(most)
-  if redis.call('ZCOUNT', WORKERS, '-inf', digits(now_ms)) == 0 then return 0 end
+  if redis.call('ZCOUNT', WORKERS, '-inf', digits(now_ms)) == 0 then return false end
   local expired = redis.call('ZRANGE', WORKERS, '-inf', digits(now_ms), 'BYSCORE', 'LIMIT', 0, most)
   for _, worker in ipairs(expired) do
-    remove_worker(worker, 'its worker died: ' .. worker)
-    count('reaped', 1)
+    if remove_worker(worker, 'its worker died: ' .. worker) then return true end
   end
-  return #expired
+  return #expired == most
 end
 
 -- The end ------------------------------------------------------------------------------------------
@@ -201,6 +237,32 @@ local function bucket_after(others)
   return (others - doubled + 0.5) * HASHES / doubled
 end
 
+local function purge_queue(old, name, priority)
+  local queue = name .. ':' .. priority
+  redis.call('UNLINK', old .. ':requests:' .. queue, old .. ':deep:' .. queue, old .. ':tail:' .. queue)
+end
+
+-- Frees the queues of up to `most` priorities and hosts. Returns whether any are left.
+local function purge_hosts(old, most)
+  for _, place in ipairs({ old .. ':ready', old .. ':urgent' }) do
+    local name = redis.call('ZRANGE', place, 0, 0)[1]
+    while name and most > 0 do
+      local priorities = old .. ':priorities:' .. name
+      local found = redis.call('ZPOPMIN', priorities, most)
+      for i = 1, #found, 2 do purge_queue(old, name, found[i]) end
+      most = most - #found / 2 - 1
+      if redis.call('EXISTS', priorities) == 0 then
+        local only = string.match(redis.call('HGET', old .. ':hosts', name) or '', '^%S+ (%S+)')
+        if only then purge_queue(old, name, only) end
+        redis.call('ZREM', place, name)
+        name = redis.call('ZRANGE', place, 0, 0)[1]
+      end
+    end
+    if name then return true end
+  end
+  return false
+end
+
 -- Frees up to `most` buckets and hosts of generations given up. Returns whether any are left.
 local function purge(most)
   if first_use('hash', 'HLEN', PURGE) == 0 then return false end
@@ -211,20 +273,8 @@ local function purge(most)
   for others = math.max(buckets - most, 0), buckets - 1 do
     redis.call('UNLINK', old .. ':seen:' .. bucket_after(others))
   end
-  local names = redis.call('ZPOPMIN', old .. ':ready', most)
-  if #names == 0 then names = redis.call('ZPOPMIN', old .. ':urgent', most) end
-  for i = 1, #names, 2 do
-    local priorities = old .. ':priorities:' .. names[i]
-    local found = redis.call('ZRANGE', priorities, 0, -1)
-    found[#found + 1] = string.match(redis.call('HGET', old .. ':hosts', names[i]) or '', '^%S+ (%S+)')
-    for _, priority in ipairs(found) do
-      for _, kind in ipairs({ ':requests:', ':deep:', ':tail:' }) do
-        redis.call('UNLINK', old .. kind .. names[i] .. ':' .. priority)
-      end
-    end
-    redis.call('UNLINK', priorities)
-  end
-  if deep_queues().purge_chunks(old, most) or buckets > most or #names > 0 then
+  local hosts_left = purge_hosts(old, most)
+  if deep_queues().purge_chunks(old, most) or buckets > most or hosts_left then
     redis.call('HSET', PURGE, generation, math.max(buckets - most, 0))
   else
     redis.call('HDEL', PURGE, generation)

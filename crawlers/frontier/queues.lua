@@ -89,15 +89,25 @@ local function follow(host, priority, drained)
   return EMPTY
 end
 
+-- A script takes about so many bytes at most. The first few requests tell how large the others may be.
+local FIRST_TAKEN, MOST_BYTES = 8, 1000000
+local number_taken, bytes_taken = 0, 0
+
+local function most_to_take()
+  if number_taken < FIRST_TAKEN then return FIRST_TAKEN end
+  return math.ceil((MOST_BYTES - bytes_taken) * number_taken / bytes_taken)
+end
+
 -- Takes up to `room` requests, the highest priority first, then the oldest: {priority, element}, ...
 -- `of_one_priority`: none of the next one.
 local function pop(host, room, of_one_priority)
   local taken = {}
-  while #taken < room do
-    local priority, wanted = top_priority(host), room - #taken
-    if not priority then break end
+  while #taken < room and bytes_taken < MOST_BYTES do
+    local priority, wanted = top_priority(host), math.min(room - #taken, most_to_take())
+    if not priority or (of_one_priority and taken[1] and taken[1][1] ~= priority) then break end
     local elements = first_use('list', 'LPOP', list_of('requests', host.name, priority), wanted) or {}
     for _, element in ipairs(elements) do
+      number_taken, bytes_taken = number_taken + 1, bytes_taken + #element
       if string.find(element, '^%d%d?%d?%d? ') then
         taken[#taken + 1] = { priority, element }
       else
@@ -106,7 +116,7 @@ local function pop(host, room, of_one_priority)
     end
     local next = follow(host, priority, #elements < wanted)
     if next == AWAY and #taken == 0 then deep.put_off(host) end
-    if next == AWAY or (of_one_priority and #taken > 0) then break end
+    if next == AWAY then break end
   end
   count('queued', -#taken)
   return taken

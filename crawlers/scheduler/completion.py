@@ -55,6 +55,12 @@ class Ended:
     def __bool__(self) -> bool:
         return bool(self.done or self.failed or self.released)
 
+    def take(self, most: int) -> Ended:
+        """Moves the first `most` of each kind into what it returns."""
+        taken = Ended(self.done[:most], self.failed[:most], self.released[:most])
+        del self.done[:most], self.failed[:most], self.released[:most]
+        return taken
+
 
 class UnknownScrapy(RuntimeError):
     """This version of Scrapy lacks what completion reads."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from crawlers.frontier import Batch, News, ms_of, within
 
+from .load import MOST_ENDED
+
 if TYPE_CHECKING:
     from .completion import Held
 
@@ -77,13 +79,11 @@ class Manners:
         self._wake()
 
     def fill(self, batch: Batch) -> None:
-        """Moves all that waits into `batch`."""
+        """Moves what waits into `batch`, as far as it fits."""
         now_s = self._clock()
-        batch.visits = [
-            (lease, within((now_s - at_s) * 1e6, 0, _MOST_AGO_US)) for lease, at_s in self._visits
-        ]
-        batch.news, self._news = self._news, []
-        self._visits = []
+        visits, self._visits = self._visits[:MOST_ENDED], self._visits[MOST_ENDED:]
+        batch.visits = [(lease, within((now_s - at_s) * 1e6, 0, _MOST_AGO_US)) for lease, at_s in visits]
+        batch.news, self._news = self._news[:MOST_ENDED], self._news[MOST_ENDED:]
 
     def put_back(self, batch: Batch) -> None:
         """`batch` changed nothing: its leases are others' now, what was seen of hosts is still true."""

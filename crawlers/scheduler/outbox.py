@@ -10,8 +10,8 @@ from itertools import islice
 from crawlers.frontier import Batch, Found, Refused
 
 from .hostkeys import HostKeys
+from .load import BYTES_FOR_ONE, MOST_FOUND_COST, QUEUE_COST
 
-_MOST_FOUND = 1000  # links in one exchange; Redis is busy with them for some 10 ms
 _MOST_KNOWN = 200_000  # fingerprints remembered as seen, at some 100 bytes each
 # With `appendfsync everysec` Redis may come back without what it acknowledged in its last second, two
 # where its disk is slow.
@@ -50,7 +50,7 @@ class Outbox:
 
     async def find_hosts(self) -> None:
         """Finds out where the links belong that go out next."""
-        await self._keys.find({found.host for found in islice(self._links, _MOST_FOUND)})
+        await self._keys.find({found.host for found in islice(self._links, MOST_FOUND_COST)})
 
     def put(self, found: Found) -> None:
         """Takes a link."""
@@ -75,10 +75,15 @@ class Outbox:
         """Moves what fits into `batch`. True if nothing is left. A link whose host came up since
         :meth:`find_hosts` waits, and with it those behind it.
         """
-        while self._links and len(batch.found) < _MOST_FOUND and self._keys.knows(self._links[0].host):
+        cost, queues = 0, set()
+        while self._links and cost < MOST_FOUND_COST and self._keys.knows(self._links[0].host):
             found = self._links.popleft()
             host = self._keys.final(found.host)
             batch.found.append(found if host == found.host else found._replace(host=host))
+            cost += 1 + len(found.payload) // BYTES_FOR_ONE
+            if (queue := (host, found.priority)) not in queues:
+                queues.add(queue)
+                cost += QUEUE_COST
         batch.refused, self._refused = self._refused, []
         return not self._links
 

@@ -15,6 +15,7 @@ from crawlers.frontier import Batch, Counts, Failed, Found, Frontier, Lease, Mem
 from crawlers.retrying import until_redis_answers
 
 from .completion import Ended, Held
+from .load import MOST_ENDED, MOST_WANTED
 from .manners import Manners
 from .outbox import Outbox
 from .pace import LINGER_S, Pace
@@ -232,13 +233,13 @@ class Worker:
         """Completions go with the last of the links, never before: so no page outruns its links."""
         if self._sweep():
             self._on_change()
-        batch = Batch(want=max(self._room(), 0) if want is None else want)
+        batch = Batch(want=max(min(self._room(), MOST_WANTED), 0) if want is None else want)
         batch.slots = max(0, self._completion.engine.free_slots() - len(self._buffer))
         self.manners.fill(batch)
         if self._short or self._spares:
-            batch.spares = self._spares.slots(self._completion.hosts(), self._buffer)
+            batch.spares = self._spares.slots(self._completion.hosts(), self._buffer)[:MOST_ENDED]
         if self._outbox.fill(batch):
-            ended, self._ended = self._ended, Ended()
+            ended = self._ended.take(MOST_ENDED)
             batch.done, batch.failed, batch.released = ended.done, ended.failed, ended.released
             batch.idle = self._is_idle(batch)
             self._spares.told()
@@ -283,8 +284,8 @@ class Worker:
     async def _come_back(self, batch: Batch) -> None:
         """Fenced: the leases are others' now. Links found stay true and go out under a new name."""
         held, ttl_s = self._waiting() + len(self._completion), self._config.terms.ttl_ms / 1000
-        text = "%s was taken for dead after %.0f s without an exchange; its %d requests are others' now"
-        logger.warning(text, self._member.name, ttl_s, held)
+        said = "%s was taken for dead after %.0f s without an exchange; its %d requests are others' now"
+        logger.warning(said, self._member.name, ttl_s, held)
         self._stats.inc_value("frontier/fenced")
         self._outbox.put_back(batch)
         self.manners.put_back(batch)

@@ -147,6 +147,7 @@ async def test_a_host_that_fails_again_and_again_is_set_aside_and_at_last_given_
         _wake(crawl)
     for _ in range(3):
         await want(member, 5)
+        _wake(crawl)
     # Then its pages are dead letters with the reason
     letters = crawl.letters()
     assert (len(letters), {letter.reason for letter in letters}) == (250, {"set aside: HTTP 503"})

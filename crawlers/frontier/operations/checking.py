@@ -136,7 +136,9 @@ async def _repair(crawl: Crawl, counted: Tally) -> list[str]:
 async def _repair_workers(crawl: Crawl, workers: list[str]) -> list[str]:
     did = []
     for worker in workers:
-        held = await crawl.run(_WORKER, {"worker": worker})
+        held = 0
+        while some := await crawl.run(_WORKER, {"worker": worker}):
+            held += some
         did.append(f"took back the {held} leases of {worker}")
     return did
 

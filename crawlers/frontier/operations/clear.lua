@@ -7,12 +7,14 @@
 
 meta.paused = 1
 local held = meta.leased
-for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, input.most - 1)) do remove_worker(worker) end
+for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, input.most - 1)) do
+  if remove_worker(worker, 'left') then break end
+end
 save_hosts()
 save_counters()
 if meta.leased > 0 and meta.leased < held then return 1 end
 
-for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker) end
+for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker, 'left') end
 retire_generation()
 redis.call('UNLINK', DEAD, BUSY, HUNGRY)
 for _, name in ipairs(OF_A_RUN) do meta[name] = 0 end
