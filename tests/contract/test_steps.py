@@ -1,4 +1,4 @@
-"""However large a crawl and whatever its shape: a call does a bounded part, and the next goes on with the rest."""
+"""However large a crawl and whatever its shape: a call does a bounded part, and the next the rest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from crawlers.frontier import Batch, Found, HostPolicy, Member, News, Terms, scripts
 from crawlers.scheduler.completion import Ended
 from crawlers.scheduler.hostkeys import HostKeys
-from crawlers.scheduler.limits import MOST_FOUND_COST, QUEUE_COST
+from crawlers.scheduler.load import MOST_FOUND_COST, QUEUE_COST
 from crawlers.scheduler.outbox import Outbox
 
 from .crawl import HOST, LONG_MS, Crawl, give, link, links, names, want
