@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from redis.exceptions import RedisError
 from scrapy import Request, Spider
 
-from crawlers.frontier import BadStartUrls, Claims, Frontier, Refused
+from crawlers.frontier import BadStartUrls, Claims, Counts, Frontier, Refused
 from crawlers.messages import BadEntry, reads_utf8, request_of
 from crawlers.redis_spiders import as_requests, own_maker, own_reading, stop_reading_when_idle
 from crawlers.retrying import RedisUnreachable, until_redis_answers
@@ -31,11 +31,8 @@ _MOST_PREVIEW = 500  # bytes of a bad entry that its dead letter shows
 class Worker(Protocol):
     """What the intake needs of the worker that it feeds."""
 
+    counts: Counts  # of the crawl, by the last exchange
     takes_start_urls: bool  # False before the first exchange, and once the crawl is sealed
-
-    @property
-    def queued(self) -> int:
-        """Requests of the crawl that wait to be leased, by the last exchange."""
 
     @property
     def poll_s(self) -> float:
@@ -135,7 +132,7 @@ class Intake:
 
     async def _take_own(self) -> int:
         """Has the spider read by itself what it reads so, once nothing else is queued. Returns how many."""
-        if self._own is None or self._worker.queued:
+        if self._own is None or self._worker.counts.queued:
             return 0
         key = self._own.key
         try:

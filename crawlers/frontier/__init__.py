@@ -5,7 +5,7 @@ leases, in one atomic step each. `exchange.lua` holds the rules, `keys.lua` the 
 """
 
 from .bounds import MOST_MS, ms_of, within
-from .client import Frontier, Member
+from .client import MOST_COOKIE_BYTES, Frontier, Member
 from .codec import Link, decode, encode
 from .connection import BLOCKING, Client, client_of, connect
 from .deep import Closed, Deep, Plan, Wanted
@@ -36,6 +36,7 @@ from .status import Status, WorkerStatus
 
 __all__ = [
     "BLOCKING",
+    "MOST_COOKIE_BYTES",
     "MOST_MS",
     "MOST_PRIORITY",
     "BadConnection",

@@ -10,6 +10,9 @@ import secrets
 from itertools import chain, islice
 from typing import Any, cast
 
+import msgpack
+from redis.exceptions import ResponseError
+
 from . import keys, scripts
 from .connection import Client
 from .exceptions import BadStartUrls
@@ -19,6 +22,10 @@ from .status import Status, read_status
 
 _MOST_POLICIES = 500  # hosts in one call
 _POLICY_MS = 60_000  # until what a worker that never joined has brought is gone
+MOST_COOKIE_SITES = 10_000
+"""Sites of which cookies are shared, some 5 MB; the one whose cookies changed longest ago goes first."""
+MOST_COOKIE_BYTES = 65_536
+"""Bytes of all cookies of a site; browsers keep some 180 of 4,096 bytes (RFC 6265, 6.1, asks for 50)."""
 
 
 class Member:
@@ -163,6 +170,33 @@ class Frontier:
     async def keep_robots(self, origin: str, text: bytes, ttl_ms: int) -> None:
         """Keeps the robots.txt of `origin` for all workers."""
         await self.client.set(keys.robots(self.crawl, origin), text, px=ttl_ms)
+
+    async def cookies(self, site: str) -> dict[str, str]:
+        """The cookies that workers have shared under `site`: payloads by cookie. Empty for none."""
+        try:
+            packed = await cast(Any, self.client.hget(keys.cookies(self.crawl), site))
+            kept = msgpack.unpackb(packed) if packed else {}
+        except (ValueError, ResponseError):  # no worker wrote that; the next change writes over it
+            return {}
+        items = kept.items() if isinstance(kept, dict) else ()
+        return {name: value for name, value in items if isinstance(name, str) and isinstance(value, str)}
+
+    async def share_cookies(self, site: str, changed: dict[str, str], gone: list[str]) -> bool:
+        """Makes these changes to the cookies of `site`. False, without any, where it would have too many."""
+        version = await scripts.COOKIES(
+            self.client,
+            self.keys,
+            scripts.pack_input(
+                {
+                    "site": site,
+                    "set": list(chain.from_iterable(changed.items())),
+                    "gone": gone,
+                    "most_sites": MOST_COOKIE_SITES,
+                    "most_bytes": MOST_COOKIE_BYTES,
+                }
+            ),
+        )
+        return int(version) > 0
 
     async def status(self) -> Status:
         """The crawl at this moment; all zero for one that never was."""

@@ -23,7 +23,7 @@
 -- without any effect:
 --   leases    lease, record, flags, ... in one row; record: "priority host leased_ms attempts payload"; flags as
 --             in leasing.lua
---   counters  enqueued, done, queued, leased, dead, dropped
+--   counters  enqueued, done, queued, leased, dead, dropped; version of the cookies
 --   due_ms    until the next host is due; 0: now; -1: no host waits
 --   finished  1: nothing is queued, leased or still to come over all workers
 --   known     of `found`, how many were dropped: seen before, or come after the crawl was sealed
@@ -182,7 +182,7 @@ local function reply(leased, known, spares)
   if terms.strict == 1 and redis.call('ZCARD', URGENT) > 0 then due_ms = 0 end
   local finished = is_finished()
   save_counters()
-  local counters = { meta.enqueued, meta.done, meta.queued, meta.leased, meta.dead, meta.dropped }
+  local counters = { meta.enqueued, meta.done, meta.queued, meta.leased, meta.dead, meta.dropped, meta.cookies }
   return { OK, leased, counters, due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent,
            spares_left(spares), hosts_to_spare(spares) }
 end

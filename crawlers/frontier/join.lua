@@ -36,6 +36,7 @@ if anew then
   new = true
 end
 if new or finished then
+  forget_cookies()
   count('run', 1)
   meta.finished = 0
   meta.sealed = 0

@@ -49,6 +49,11 @@ def robots(crawl: str, origin: str) -> str:
     return f"{{{crawl}}}:robots:{origin}"
 
 
+def cookies(crawl: str) -> str:
+    """The hash with the cookies that the workers share, by jar and site."""
+    return f"{{{crawl}}}:cookies"
+
+
 def claims(start_urls: str, crawl: str) -> tuple[str, str]:
     """The hash and the sorted set in which `crawl` remembers what it took off the list `start_urls`.
 

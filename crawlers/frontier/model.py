@@ -187,7 +187,9 @@ class Lease(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Over the whole crawl; enqueued = done + queued + leased + dead at every moment."""
+    """Over the whole crawl; enqueued = done + queued + leased + dead at every moment. `cookies`: the version
+    of those that are shared, which grows with each change; 0: there are none.
+    """
 
     enqueued: int = 0
     done: int = 0
@@ -195,6 +197,7 @@ class Counts:
     leased: int = 0
     dead: int = 0
     dropped: int = 0
+    cookies: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
 from scrapy.downloadermiddlewares.redirect import MetaRefreshMiddleware, RedirectMiddleware
 from scrapy.downloadermiddlewares.robotstxt import RobotsTxtMiddleware
 from scrapy.extensions.throttle import AutoThrottle
@@ -11,6 +12,7 @@ from scrapy.utils.misc import load_object
 
 from crawlers.redis_spiders import share_redis_settings
 
+from .cookies import SharedCookies
 from .quirks import Quirks
 from .redirects import MetaRefresh, Redirects
 from .robots import RobotsTxt
@@ -43,6 +45,8 @@ class FrontierAddon:
         _replace(settings, MetaRefreshMiddleware, MetaRefresh, 580)
         add("DOWNLOADER_MIDDLEWARES", Quirks, 585)  # HttpCompressionMiddleware, which decodes, is at 590
         _replace(settings, RedirectMiddleware, Redirects, 600)
+        add("DOWNLOADER_MIDDLEWARES", CookiesMiddleware, None)
+        add("DOWNLOADER_MIDDLEWARES", SharedCookies, 700)
         add("DOWNLOADER_MIDDLEWARES", RotatingProxies, 990)
         add("DOWNLOADER_MIDDLEWARES", Turns, 1000)
         add("DOWNLOADER_MIDDLEWARES", ThroughProxy, 1010)

@@ -26,8 +26,9 @@ from crawlers.mongo import BadMongoSetting, MongoConfig
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 from .completion import GIVEN_BACK, Completion, UnknownScrapy
-from .config import BadSetting, Config
+from .config import BadSetting, Config, one_of
 from .continuing import Circle, Continuations
+from .cookies import SharedCookies
 from .ignored import ignored
 from .lean import make_lean
 from .limits import Limits
@@ -198,6 +199,9 @@ class Scheduler(BaseScheduler):
         turns.bind(self._worker, self._completion, self._frontier, self._config.host_keys)
         if robots := self._crawler.get_downloader_middleware(RobotsTxt):
             robots.bind(self._worker, self._completion, self._frontier)
+        if cookies := self._crawler.get_downloader_middleware(SharedCookies):
+            shares = one_of(self._crawler.settings, "FRONTIER_COOKIES", ("shared", "worker")) == "shared"
+            cookies.bind(self._worker, self._frontier, shares=shares)
         if NOBODY in (self._crawler.settings["USER_AGENT"] or ""):
             logger.warning("USER_AGENT names nobody: set it, or CRAWLER_USER_AGENT, to a name and an address")
 

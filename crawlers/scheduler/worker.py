@@ -57,7 +57,7 @@ class Worker:
         self._ended = Ended()
         self._buffer: deque[Held] = deque()
         self._spares = Spares()
-        self._counts = Counts()
+        self.counts, self.workers = Counts(), 1  # of the crawl, by the last exchange
         self._wake = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
@@ -71,11 +71,6 @@ class Worker:
     def poll_s(self) -> float:
         """How often to look for start URLs, in seconds."""
         return self._pace.poll_s
-
-    @property
-    def queued(self) -> int:
-        """Requests of the crawl that wait to be leased, by the last exchange."""
-        return self._counts.queued
 
     # What Scrapy's side calls: memory only -------------------------------------------------------------
 
@@ -249,7 +244,7 @@ class Worker:
         if self._deaf:
             return True
         now = self._clock()
-        if batch.found or not self._completion.engine.quiet() or self._counts.queued or self._counts.leased:
+        if batch.found or not self._completion.engine.quiet() or self.counts.queued or self.counts.leased:
             self._busy_at = now
         if self._config.wait_s is None or now - self._busy_at < self._config.wait_s:
             return False
@@ -257,7 +252,7 @@ class Worker:
 
     def _apply(self, batch: Batch, reply: Reply) -> None:
         now = self._clock()
-        self._counts = reply.counts
+        self.counts, self.workers = reply.counts, reply.workers
         self.takes_start_urls = not (reply.sealed or self._deaf or self._held_back)
         self._pace.hear(reply)
         self._short = len(reply.leases) < batch.want
