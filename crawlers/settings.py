@@ -114,7 +114,6 @@ FRONTIER_HOST_RESTS = 1
 # is a dead letter. 0: never. REDIRECT_MAX_TIMES (20) bounds all redirects of a page.
 FRONTIER_PAGE_RETURNS = 5
 
-<<<<<<< HEAD
 # What an answer may cost a worker. Whatever goes beyond ends at once, and its page is a dead letter that says
 # which of these it was. 0: no limit.
 #
@@ -133,11 +132,10 @@ DOWNLOAD_MAX_HEADERS = 1000
 # Bytes of all bodies above 1 MB that a worker receives and decodes at a time: two of the largest. Beyond that
 # the oldest goes on, and the others wait.
 DOWNLOAD_HELD_BYTES = 64 * 1024 * 1024
-=======
+
 # Whose cookies are sent. `shared`: those of the crawl, so that a login counts for all its workers; a response
 # that changes a cookie takes a call to Redis. `worker`: each worker has its own.
 FRONTIER_COOKIES = "shared"
->>>>>>> c966c27 (Cookies belong to the crawl: a login counts for all workers)
 
 # Proxies: the path of a file with one a line, http://user:password@host:port, or redis:NAME, a Redis list or
 # set of such lines. Both are read again every 5 s. Empty: none.
