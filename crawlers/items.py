@@ -8,7 +8,9 @@ Its class may say two things about itself:
 - `collection`: the MongoDB collection. Without it: `products` for a class `Product`, `items` for
   dicts.
 
-An item with a field `_id` brings its identity along.
+An item with a field `_id` brings its identity along, unless that is None or empty: then it counts as absent.
+What can be an `_id` is said in `crawlers/mongo/documents.py`, what becomes of all other values in
+`crawlers/values.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from itemadapter import ItemAdapter
+
+from .values import NotStorable, plain
 
 
 @dataclass(slots=True)
@@ -150,29 +154,20 @@ def document_of(item: Any) -> dict[str, Any]:
     if not ItemAdapter.is_item(item):
         raise BadItem(f"a {type(item).__name__} is not an item")
     try:
-        document: dict[str, Any] = _plain(item)
+        document: dict[str, Any] = plain(item)
     except RecursionError:
         raise BadItem(f"{type(item).__name__} contains itself or is nested too deep") from None
-    if "_id" in document:
+    except NotStorable as error:
+        raise BadItem(f"{type(item).__name__} can't be identified: {error}") from None
+    if document.get("_id", "") not in (None, ""):
         return document
+    document.pop("_id", None)
     identity = _declared(item.__class__, "identity")
     basis = _identifying(item, document, identity) if identity else document
     try:
         return {"_id": digest(basis), **document}
     except (TypeError, ValueError, RecursionError) as error:
         raise BadItem(f"{type(item).__name__} can't be identified: {error}") from None
-
-
-def _plain(value: Any) -> Any:
-    """`value` with the items in it as dicts. itemadapter's own `asdict` takes twice as long."""
-    if value is None or isinstance(value, str | int | float | datetime | bytes):
-        return value
-    if isinstance(value, list | tuple):
-        return [_plain(element) for element in value]
-    if isinstance(value, dict) or ItemAdapter.is_item(value):
-        adapter = value if isinstance(value, dict) else ItemAdapter(value)
-        return {name: _plain(element) for name, element in adapter.items()}
-    return value
 
 
 def _identifying(item: Any, document: Mapping[str, Any], identity: tuple[str, ...]) -> list[Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
+from .deep.store import COLLECTION
 from .items import BadItem, collection_of, digest, document_of, validate
 from .mongo import BadMongoSetting, MongoConfig, Refused, Writer
 
@@ -29,6 +30,8 @@ MAX_PREVIEW_BYTES = 4096
 
 MAX_TEXT_BYTES = 2048
 """How much of a refused item's URL and of the reason is kept."""
+
+_OWN = {REFUSED, COLLECTION}
 
 # Abridges long values before it spells them out.
 _preview = Repr()
@@ -96,7 +99,7 @@ class MongoPipeline:
         """The item as it came, once MongoDB has it. Raises DropItem where it is set aside."""
         try:
             document = document_of(item)
-            await self._writer.write(collection_of(item), document)
+            await self._writer.write(_collection_of(item), document)
         except (BadItem, Refused) as error:
             await self.set_aside(item, str(error))
         self._count("stored", 1)
@@ -116,6 +119,15 @@ class MongoPipeline:
 
     def _count(self, name: str, n: int) -> None:
         self._crawler.stats.inc_value(f"mongo/{name}", n)
+
+
+def _collection_of(item: Any) -> str:
+    """Where `item` goes. Raises :class:`BadItem` where its class names a collection of our own."""
+    if (name := collection_of(item)) in _OWN:
+        raise BadItem(
+            f"the collection {name!r} is the crawler's own: choose another for {type(item).__name__}"
+        )
+    return name
 
 
 def _description(item: Any, reason: str) -> dict[str, str]:

@@ -44,7 +44,10 @@ class MongoConfig:
         """The database. It connects when it is first used. Raises :class:`BadMongoSetting`."""
         try:
             client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
-                self.uri, timeoutMS=round(self.timeout_s * 1000), appname="crawlers"
+                self.uri,
+                timeoutMS=round(self.timeout_s * 1000),
+                appname="crawlers",
+                uuidRepresentation="standard",
             )
         except (PyMongoError, ValueError, TypeError, OSError) as error:
             raise BadMongoSetting(_bad_uri(self.uri, error)) from None

@@ -9,28 +9,22 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import bson
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 from bson.errors import BSONError
-from bson.raw_bson import RawBSONDocument
-from pymongo import UpdateOne
 from pymongo.errors import BulkWriteError, InvalidName, PyMongoError
 
+from .documents import Document, check_name, encode
 from .errors import Refused, Trouble, first_words, is_passing, is_poisoned, only_races
 
 if TYPE_CHECKING:
+    from pymongo import UpdateOne
     from pymongo.asynchronous.collection import AsyncCollection
 
     from .config import MongoConfig
-
-Document = Mapping[str, Any]
 
 MAX_BATCH = 1000
 """Documents in one bulk write; more add nothing to the throughput."""
@@ -38,16 +32,8 @@ MAX_BATCH = 1000
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """Encoded documents in one bulk write; a single larger one goes alone."""
 
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 1024
-"""MongoDB's limit is 16 MiB, of which `_id`, `first_seen` and the update's own fields take some."""
-
 BACKOFF_S = (0.05, 5.0)
 """The wait after the first failed attempt and the longest; it doubles in between."""
-
-# Written by the writer itself.
-_RESERVED = ("first_seen", "last_seen")
-
-_CODEC: CodecOptions[dict[str, Any]] = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
 
 # Workers that store a new document at the same moment collide; what persists is worth a word.
 _RACES_BEFORE_LOG = 5
@@ -95,6 +81,7 @@ class Writer:
         """
         lane = self._lanes.get(collection)
         if lane is None:
+            check_name(collection)
             try:
                 lane = _Lane(self._database[collection], self._count)
             except InvalidName as error:
@@ -194,29 +181,6 @@ class _Lane:
         middle = len(batch) // 2
         await self._store(batch[:middle])
         return await self._attempt(batch[middle:])
-
-
-def encode(document: Document) -> tuple[UpdateOne, int]:
-    """The upsert that stores `document` and its size in bytes.
-
-    Raises :class:`Refused` for what can't be BSON, is too large, or would not be stored as it is.
-    """
-    now = datetime.now(UTC)
-    fields = {name: value for name, value in document.items() if name != "_id"}
-    try:
-        encoded = bson.encode({**fields, "last_seen": now}, codec_options=_CODEC)
-        size = len(encoded) + len(bson.encode({"_id": document["_id"]}, codec_options=_CODEC))
-    except (BSONError, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise Refused(first_words(error)) from None
-    if size > MAX_DOCUMENT_BYTES:
-        raise Refused(f"it takes {size} bytes, and MongoDB stores at most {MAX_DOCUMENT_BYTES}")
-    for name in fields:
-        if "." in name:
-            raise Refused(f"MongoDB would store the field {name!r} as nested ones: rename it")
-        if name in _RESERVED:
-            raise Refused(f"the field {name!r} is written with every document: rename yours")
-    update = {"$set": RawBSONDocument(encoded), "$setOnInsert": {"first_seen": now}}
-    return UpdateOne({"_id": document["_id"]}, update, upsert=True), size
 
 
 def _sort_out(batch: Sequence[_Write], details: Document) -> list[_Write]:

@@ -19,6 +19,7 @@ ROOMS = (
     "retrying",
     "redis_spiders",
     "intake",
+    "values",
     "items",
     "mongo",
     "deep",
