@@ -1,6 +1,6 @@
 """What does the frontier cost, in Redis and beside it, and how does that grow?
 
-    python -m benchmarks.frontier [--only operations|growth|fleet|shards] [--quick]
+    python -m benchmarks.frontier [--only operations|growth|fleet|shards|slowest] [--quick]
 
 Real exchanges with a real Redis that writes to its disk as in production, with leases, heartbeats, reaping,
 fences and payloads of a real size. Nothing is fetched: pages take no time.
@@ -15,8 +15,8 @@ from typing import Any
 
 from rich.table import Table
 
-from benchmarks.frontier import fleet, growth, operations, shards
-from benchmarks.harness import report, run
+from benchmarks.frontier import fleet, growth, operations, shards, slowest
+from benchmarks.harness import BenchmarkError, report, run
 
 NAME = "frontier"
 
@@ -45,7 +45,22 @@ def _shards(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, Any]
     return [shards.table(measured, plan)], {"shards": shards.figures(measured)}
 
 
-CASES = {"operations": _operations, "growth": _growth, "fleet": _fleet, "shards": _shards}
+def _slowest(options: argparse.Namespace) -> tuple[list[Table], Mapping[str, Any]]:
+    plan = slowest.QUICK_PLAN if options.quick else slowest.PLAN
+    measured = slowest.measure(plan)
+    return [slowest.table(measured, plan)], {
+        "slowest": list(map(asdict, measured)),
+        "too_slow": slowest.too_slow(measured),
+    }
+
+
+CASES = {
+    "operations": _operations,
+    "growth": _growth,
+    "fleet": _fleet,
+    "shards": _shards,
+    "slowest": _slowest,
+}
 
 
 def main() -> None:
@@ -64,6 +79,8 @@ def main() -> None:
         tables += shown
         figures |= found
     report(f"{NAME}-{options.only}" if options.only else NAME, tables, figures)
+    if figures.get("too_slow"):
+        raise BenchmarkError(f"Calls over {slowest.MOST_MS:g} ms: {', '.join(figures['too_slow'])}.")
 
 
 if __name__ == "__main__":

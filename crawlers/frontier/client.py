@@ -210,7 +210,7 @@ class Frontier:
 
     async def purge(self) -> None:
         """Frees the memory of cleared crawls, some at a time."""
-        while await scripts.PURGE(self.client, self.keys, scripts.pack_input({"most": 500})):
+        while await scripts.PURGE(self.client, self.keys, scripts.pack_input({"most": 200})):
             pass
 
     async def claim(self, start_urls: str, most: int, hold_ms: int) -> Claims:

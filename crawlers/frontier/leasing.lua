@@ -145,13 +145,13 @@ local function hosts_to_spare(spares)
 end
 
 -- The hosts that are next: up to `most` that are due, in the order of their moments, or the most urgent one.
-local to_rank = 200 -- at first, and then the one that was served and a few more
+local to_rank = 100 -- at first, and then the one that was served and a few more
 local function next_hosts(most)
   if terms.strict == 0 then
     return redis.call('ZRANGE', READY, '-inf', digits(now_us + turn), 'BYSCORE', 'LIMIT', 0, most)
   end
   find_urgent(to_rank)
-  to_rank = 3
+  to_rank = 2
   return redis.call('ZRANGE', URGENT, 0, 0)
 end
 
@@ -160,7 +160,7 @@ end
 local QUANTUM = terms.delay_ms + terms.throttle == 0 and 4 or 1
 
 -- An exchange looks at about so many hosts at most, be they free or not: that takes some 5 ms.
-local MOST_LOOKED_AT = 300
+local MOST_LOOKED_AT = 200
 
 -- Leases. The hosts that are next share what is wanted; what is left of it are spares. Returns lease, record,
 -- flags of each in one row, and the first and the last lease.

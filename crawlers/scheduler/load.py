@@ -12,7 +12,7 @@ MOST_FOUND_COST = 1000
 QUEUE_COST = 8
 BYTES_FOR_ONE = 4096
 """So many bytes of a link's payload count one."""
-MOST_ENDED = 100
+MOST_ENDED = 64
 """Leases done, failed or given back; and as many visits, news of hosts, and hosts that want spares."""
-MOST_WANTED = 100
+MOST_WANTED = 64
 """Leases."""

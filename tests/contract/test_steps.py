@@ -14,7 +14,7 @@ from crawlers.scheduler.outbox import Outbox
 
 from .crawl import HOST, LONG_MS, Crawl, give, link, links, names, want
 
-MOST_TAKEN_BACK = 128
+MOST_TAKEN_BACK = 64
 HELD = 3 * MOST_TAKEN_BACK - 50
 
 
