@@ -50,11 +50,12 @@ class Desk:
         settings = settings.copy()
         spider.update_settings(settings)
         imports = opts.verb == "import"
+        new = imports or (opts.verb == "add" and opts.crawl is not None)
         name = opts.crawl or (opts.from_scrapy_redis if imports else None)
         if imports and name is None:
             name = first_line(Path(opts.argument)).name
         store = ChunkStore(MongoConfig.of(settings))
-        return cls(await Crawl.open(client, name, new=imports, store=store), store, settings, opts, spider)
+        return cls(await Crawl.open(client, name, new=new, store=store), store, settings, opts, spider)
 
     async def fingerprinter(self) -> RequestFingerprinterProtocol:
         """The one with which the crawl's workers tell requests apart."""

@@ -25,6 +25,7 @@ _OPTIONS = {
     "crawl": {"metavar": "NAME", "help": "the crawl; default: the only one in Redis"},
     "json": {"action": "store_true", "help": "print JSON"},
     "yes": {"action": "store_true", "help": "don't ask (drop, clear, import)"},
+    "priority": {"type": int, "metavar": "N", "help": "higher goes first within a host, default 0 (add)"},
     "reason": {"metavar": "TEXT", "help": "only dead letters whose reason holds TEXT (dead, retry-dead)"},
     "limit": {"type": int, "metavar": "N", "help": "at most N lines, default 20, 0: all (hosts, dead)"},
     "spider": {"metavar": "NAME", "help": "with this spider's own settings (where, hosts)"},
@@ -70,6 +71,10 @@ class Command(ScrapyCommand):
         """Does what was asked for, or says in one sentence why not."""
         if args and opts.argument is None and not args[0].startswith("-"):
             opts.argument = args.pop(0)  # argparse looks for it beside the verb only, not behind options
+        verb = VERBS.get(opts.verb or "")
+        opts.arguments = [opts.argument, *args]
+        if verb and verb.argument.endswith("…"):
+            args = [option for option in args if option.startswith("-")]
         try:
             _check(args, opts)
             self.exitcode = asyncio.run(self._run(opts))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from crawlers.frontier import operations
 from crawlers.frontier.operations import changing
 
+from .adding import add, forget
 from .desk import Desk, Failed
 from .moment import ago, counted, span
 from .moving import export, import_
@@ -20,7 +21,9 @@ _ROWS = 20  # unless --limit says otherwise
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb: what it does in a few words, its argument's name ("" for none), and its own options."""
+    """A verb: what it does in a few words, its argument's name ("" for none, with … for several), and its own
+    options.
+    """
 
     run: Callable[[Desk], Awaitable[int]]
     does: str
@@ -221,6 +224,10 @@ VERBS = {
     "dead": Verb(dead, "what could not be crawled, and why", options=frozenset({"reason", "limit"})),
     "retry-dead": Verb(retry_dead, "queue it again", options=frozenset({"reason"})),
     "drop": Verb(drop, "drop queued URLs that a regular expression finds", "PATTERN", frozenset({"yes"})),
+    "add": Verb(add, "queue URLs", "URL…", frozenset({"priority"})),
+    "forget": Verb(
+        forget, "take a URL, or what a regular expression finds, out of what was seen", "URL|PATTERN"
+    ),
     "pause": Verb(pause, "hand out no more requests"),
     "resume": Verb(resume, "end a pause"),
     "seal": Verb(seal, "take no more links, and end"),

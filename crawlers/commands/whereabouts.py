@@ -31,7 +31,7 @@ _NO_TRACE = (
 
 async def where(desk: Desk) -> int:
     """Says where the URL is, as a GET request."""
-    request = _request(desk.opts.argument)
+    request = request_of(desk.opts.argument)
     fingerprinter = await desk.fingerprinter()
     fingerprint = fingerprinter.fingerprint
     digest, outline = fingerprint(request), _outline(request.url)
@@ -67,7 +67,8 @@ def _outline(url: str) -> str:
     return unquote(url.partition("#")[0].partition("?")[0]).rstrip("/").lower()
 
 
-def _request(url: str) -> Request:
+def request_of(url: str) -> Request:
+    """A GET request for `url`. Raises :class:`Failed` for what is none."""
     try:
         request = Request(url)
         known = bool(host_of(request)) and "://" in url

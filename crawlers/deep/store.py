@@ -72,6 +72,13 @@ class ChunkStore:
                 yield some
                 there += len(some)
 
+    async def urls(self) -> AsyncIterator[str]:
+        """The field `url` of all documents of the database that have one."""
+        database = self._collection.database
+        for name in await database.list_collection_names():
+            async for document in database[name].find({"url": {"$type": "string"}}, {"url": 1, "_id": 0}):
+                yield document["url"]
+
     async def delete(self, shelf: str, names: Iterable[str]) -> None:
         """Deletes what is there of these chunks."""
         await self._collection.delete_many({"$or": [_parts(shelf, name) for name in names]})

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pymongo
 import pytest
 import redis
 from scrapy import Request
@@ -29,10 +30,13 @@ _HOUR_MS = 3_600_000
 class Console:
     """A crawl with a worker of ours, and `scrapy frontier` for it."""
 
-    def __init__(self, redis_url: str, crawl: str, runner: asyncio.Runner) -> None:
+    def __init__(
+        self, redis_url: str, mongo_uri: str, database: str, crawl: str, runner: asyncio.Runner
+    ) -> None:
         self.crawl = crawl
         self._runner = runner
-        self._env = {**os.environ, "REDIS_URL": redis_url, "COLUMNS": "160", "TERM": "xterm"}
+        mongo = {"MONGO_URI": mongo_uri, "MONGO_DATABASE": database}
+        self._env = {**os.environ, "REDIS_URL": redis_url, **mongo, "COLUMNS": "160", "TERM": "xterm"}
         self._client = connect({"REDIS_URL": redis_url})
         self._member: Member
         self._runner.run(self._join())
@@ -105,10 +109,10 @@ def link(url: str) -> Found:
 
 
 @pytest.fixture
-def console(redis_url: str, crawl_name: str) -> Iterator[Console]:
+def console(redis_url: str, mongo_uri: str, database: str, crawl_name: str) -> Iterator[Console]:
     """A crawl of this test alone."""
     with asyncio.Runner() as runner:
-        console = Console(redis_url, crawl_name, runner)
+        console = Console(redis_url, mongo_uri, database, crawl_name, runner)
         yield console
         console.close()
 
@@ -136,6 +140,31 @@ def test_where_answers_for_each_place_in_which_a_url_can_be(console: Console) ->
     assert "not one by one" in told
     # And it doesn't matter where the options stand
     assert console.run("where", "--crawl", console.crawl, "http://a.example/4?a=2&b=1") == told
+
+
+def test_urls_are_added_and_forgotten(
+    console: Console, mongo_client: pymongo.MongoClient[dict[str, object]], database: str
+) -> None:
+    # Given a page that is done, and documents of it and of another
+    leased = console.exchange(found=[link("http://a.example/1"), link("http://a.example/2")], want=2).leases
+    console.exchange(done=[lease.id for lease in leased])
+    mongo_client[database]["pages"].insert_many([{"url": f"http://a.example/{n}"} for n in (1, 2)])
+    # When it is added, with a new one that is more urgent
+    assert "Queued 1 URL for" in console.run("add", "http://a.example/1")
+    assert console.json("add", "--priority", "7", "http://a.example/3", "http://b.example/") == {"queued": 2}
+    # Then they are queued, the urgent one first
+    assert console.json("where", "http://a.example/3")["priority"] == 7
+    assert b"example/1" not in console.exchange(want=3, slots=9).leases[0].payload
+    assert console.json("status")["enqueued"] == 5
+    # When what was seen is forgotten, by its URL and by a pattern of documents
+    assert "Forgot 1 URL" in console.run("forget", "http://a.example/1")
+    assert console.json("forget", "example/[12]$") == {"forgotten": 1}
+    # Then links to it are taken again
+    reply = console.exchange(found=[link("http://a.example/1"), link("http://a.example/2")])
+    assert reply.known == 0
+    # And a mistake is one sentence
+    assert "'nonsense' is not a URL" in console.run("add", "nonsense", status=2)
+    assert "'(' is no URL and no regular expression" in console.run("forget", "(", status=2)
 
 
 def test_pause_resume_seal_and_status_tell_the_same_story(console: Console) -> None:

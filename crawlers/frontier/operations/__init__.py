@@ -5,7 +5,7 @@ change something are Lua scripts of bounded size: each is atomic, and correct wh
 """
 
 from .asking import Dead, Host, WorkerState, dead, hosts, overview, workers
-from .changing import clear, drop, pause, resume, retry_dead, seal
+from .changing import clear, drop, forget, pause, resume, retry_dead, seal
 from .checking import Report, check
 from .crawl import BadRequest, Crawl, Queued, UnknownCrawl, crawls, host_of_url
 from .exporting import export
@@ -32,6 +32,7 @@ __all__ = [
     "drop",
     "export",
     "first_line",
+    "forget",
     "host_of_url",
     "hosts",
     "import_from",

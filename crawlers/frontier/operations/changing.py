@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, cast
 
 from crawlers.frontier import keys
@@ -16,8 +16,8 @@ from crawlers.frontier.scripts import Script
 from .crawl import MOST, Crawl, Letter, is_at, match, parse_element, step_after, url_of
 from .queues import Chunk, chunks_of, elements, elements_of
 
-_SEAL, _CLEAR, _DROP, _DROP_OF_CHUNK, _RETRY = (
-    Script(f"operations/{name}") for name in ("seal", "clear", "drop", "drop_of_chunk", "retry")
+_SEAL, _CLEAR, _DROP, _DROP_OF_CHUNK, _RETRY, _FORGET = (
+    Script(f"operations/{name}") for name in ("seal", "clear", "drop", "drop_of_chunk", "retry", "forget")
 )
 _FIRST, _MOST_PASSED = 50, 400  # elements of a queue looked at in one step
 _MOST_WORKERS = 20  # fenced in one step, each with some 64 leases
@@ -154,6 +154,11 @@ async def retry_dead(crawl: Crawl, reason: str = "") -> tuple[int, int]:
         for first in range(0, len(ids), _MOST_LETTERS):
             retried += await crawl.run(_RETRY, {"letters": ids[first : first + _MOST_LETTERS]})
     return retried, skipped
+
+
+async def forget(crawl: Crawl, fingerprints: Sequence[int]) -> int:
+    """Takes up to some hundred `fingerprints` out of the seen set; returns how many were there."""
+    return int(await crawl.run(_FORGET, {"seen": [str(fingerprint) for fingerprint in fingerprints]}))
 
 
 def is_request(letter: Letter) -> bool:
