@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisError
 from scrapy import Request, Spider
+from scrapy.utils.httpobj import urlparse_cached
 
 from crawlers.frontier import BadStartUrls, Claims, Counts, Frontier, Refused
 from crawlers.messages import BadEntry, reads_utf8, request_of
@@ -40,6 +41,9 @@ class Worker(Protocol):
 
     def refuse(self, refused: Refused) -> None:
         """Sets an entry aside, among the dead letters."""
+
+    def open_inside(self, host: str) -> None:
+        """A start has this host, so that requests may go there though it is inside."""
 
     async def flushed(self) -> None:
         """Returns when all that was found or refused until now is in the frontier."""
@@ -142,7 +146,7 @@ class Intake:
             return 0
         for one in more:
             if isinstance(one, Request):
-                self._engine.crawl(one)
+                self._start(one)
             else:
                 self._crawl(key, one)
         if more:
@@ -183,12 +187,16 @@ class Intake:
     def _crawl(self, key: str, entry: bytes) -> None:
         try:
             for request in self._requests_of(entry):
-                self._engine.crawl(request)
+                self._start(request)
         except BadEntry as error:
             self._refuse(key, entry, str(error))
         except Exception as error:  # the spider's own method: whatever it raises
             maker = self._own.maker if self._own else "make_request_from_data"
             self._refuse(key, entry, f"{maker}: {type(error).__name__}: {error}")
+
+    def _start(self, request: Request) -> None:
+        self._worker.open_inside(urlparse_cached(request).hostname or "")
+        self._engine.crawl(request)
 
     @property
     def _engine(self) -> ExecutionEngine:

@@ -137,6 +137,10 @@ DOWNLOAD_HELD_BYTES = 64 * 1024 * 1024
 # that changes a cookie takes a call to Redis. `worker`: each worker has its own.
 FRONTIER_COOKIES = "shared"
 
+# Networks inside, such as 10.0.0.0/8, to which pages may lead. Without, a request goes to a loopback,
+# private, link-local or metadata address only where the URL of a start names that host.
+FRONTIER_INSIDE_NETWORKS: list[str] = []
+
 # Proxies: the path of a file with one a line, http://user:password@host:port, or redis:NAME, a Redis list or
 # set of such lines. Both are read again every 5 s. Empty: none.
 FRONTIER_PROXIES = ""

@@ -24,6 +24,7 @@ from yarl import URL
 
 from crawlers.downloads.handler import Handler, too_large_in
 from crawlers.downloads.memory import SMALL, Memory
+from crawlers.scheduler import guarded_socket
 from crawlers.scheduler.limits import AnswerTooLarge, Limits
 
 from .listener import Connection
@@ -65,10 +66,12 @@ class FastHandler(AiohttpDownloadHandler):
         self._limits = Limits.of(crawler.settings)
         self._memory = Memory.of(crawler, self._limits.held)
         connector = self._session.connector
-        assert connector is not None
+        assert isinstance(connector, aiohttp.TCPConnector)
         connector._factory = partial(  # type: ignore[assignment]
             Connection, asyncio.get_running_loop(), self._limits
         )
+        # Each connection's address is looked at, also one that aiohttp doesn't ask its resolver for.
+        connector._socket_factory = guarded_socket
 
     async def download_request(self, request: Request) -> Response:
         """The answer to `request`. Raises :class:`AnswerTooLarge` and Scrapy's own exceptions."""

@@ -60,6 +60,7 @@ class Member:
             "slots": batch.slots,
             "spares": batch.spares,
             "idle": batch.idle,
+            "opened": batch.opened,
             "ttl_ms": self._terms.ttl_ms,
             "max_attempts": self._terms.max_attempts,
         }
@@ -197,6 +198,11 @@ class Frontier:
             ),
         )
         return int(version) > 0
+
+    async def is_opened(self, host: str) -> bool:
+        """Whether a start of the crawl has `host`, which lies inside."""
+        found = await cast(Any, self.client.sismember(keys.inside(self.crawl), host))
+        return bool(found)
 
     async def status(self) -> Status:
         """The crawl at this moment; all zero for one that never was."""

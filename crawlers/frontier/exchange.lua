@@ -17,6 +17,7 @@
 -- input.max_attempts  after so many a request ends among the dead letters
 -- input.slots         how many requests could start at once; who has to wait for it takes no turn of a host
 -- input.spares        {host, slots}, ...: where it would take spares, and the leases with a slot that it still has
+-- input.opened        hosts of starts that lie inside
 -- ARGV[2]             '1': Redis has not run this script since it was started
 --
 -- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent, spares, spared}, or {FENCED}
@@ -208,6 +209,8 @@ redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 if sequence == input.sequence then
   return reply(leased_before(leases_key, whole(before[2]) or 1, whole(before[3]) or 0), 0, spares)
 end
+-- By KEYS, for a function of Lua 5.1 knows no more than 60 locals of those around it.
+for _, host in ipairs(input.opened) do first_use('set', 'SADD', string.gsub(KEYS[1], 'meta$', 'inside'), host) end
 local known = take_found(input.found)
 take_refused(input.refused)
 take_news(leases_key)

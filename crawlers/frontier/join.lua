@@ -31,7 +31,7 @@ if anew then
   -- Workers of the finished run that are still closing hold nothing any more.
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker, 'left') end
   retire_generation()
-  redis.call('UNLINK', DEAD, BUSY, HUNGRY)
+  redis.call('UNLINK', DEAD, BUSY, HUNGRY, tag .. ':inside')
   for _, name in ipairs(OF_A_RUN) do meta[name] = 0 end
   new = true
 end

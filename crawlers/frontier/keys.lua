@@ -26,6 +26,7 @@ local PURGE = tag .. ':purge'      -- hash    generation given up -> seen bucket
 --   {crawl}:robots:<origin>          string  its robots.txt, read and written by workers only
 --   {crawl}:cookies                  hash    jar and site -> its cookies, a msgpack map; see cookies.lua
 --   {crawl}:cookie_sites             zset    the same -> ms of their last change
+--   {crawl}:inside                   set     hosts of starts that lie inside, where requests may go therefore
 --   {crawl}:mover                    string  the worker that moves chunks, see plan.lua
 --   {crawl}:returned                 zset    name in MongoDB -> ms since when it isn't needed
 -- Of one generation, which ends when its crawl is cleared:

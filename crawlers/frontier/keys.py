@@ -54,6 +54,11 @@ def cookies(crawl: str) -> str:
     return f"{{{crawl}}}:cookies"
 
 
+def inside(crawl: str) -> str:
+    """The set of the hosts of starts that lie inside, such as ``localhost`` and ``10.1.2.3``."""
+    return f"{{{crawl}}}:inside"
+
+
 def claims(start_urls: str, crawl: str) -> tuple[str, str]:
     """The hash and the sorted set in which `crawl` remembers what it took off the list `start_urls`.
 

@@ -139,7 +139,8 @@ class Batch:
 
     `visits`: leases that went to their sites, and how many us ago. `released`: leases that weren't used.
     `slots`: how many of the leases wanted could start at once. `spares`: hosts of which it would take leases
-    beyond their limit, and how many within it the worker still has there.
+    beyond their limit, and how many within it the worker still has there. `opened`: hosts of starts that lie
+    inside.
     """
 
     found: list[Found] = field(default_factory=list)
@@ -153,6 +154,7 @@ class Batch:
     slots: int = 1_000_000
     spares: list[tuple[str, int]] = field(default_factory=list)
     idle: bool = False
+    opened: list[str] = field(default_factory=list)
 
 
 class Lease(NamedTuple):

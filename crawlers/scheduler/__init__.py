@@ -7,6 +7,7 @@ done, `politeness` what hosts are owed; `turns` and `robots` keep to it, `manner
 """
 
 from .addon import FrontierAddon
+from .inside import guarded_socket
 from .logs import LogFormatter
 from .politeness import Downloader
 from .robots import RobotsTxt
@@ -26,4 +27,5 @@ __all__ = [
     "StartOnce",
     "StatsCollector",
     "Turns",
+    "guarded_socket",
 ]

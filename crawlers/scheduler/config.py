@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from os import getpid
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from scrapy_redis.spiders import RedisMixin
 
 from crawlers.frontier import Terms
 
+from .addresses import Network
 from .hostkeys import KINDS, HostKeys
 from .politeness import host_policies, jitter
 
@@ -37,7 +39,8 @@ class Config:
     for ever, 0 not at all. `start_urls`: the keys that feed it. `patience_s`: how long to wait for
     Redis before giving up, at start and at the end; in between a worker waits for ever. `host_keys`: what
     shares a delay. `queued_in_redis`: requests of the crawl that stay there, 0 for all. `page_returns`: how
-    often redirects may bring a page back to a request that it has been.
+    often redirects may bring a page back to a request that it has been. `inside_networks`: inside addresses
+    to which any request may go.
     """
 
     crawl: str
@@ -54,6 +57,7 @@ class Config:
     host_keys: HostKeys
     queued_in_redis: int
     page_returns: int
+    inside_networks: tuple[Network, ...]
 
     @classmethod
     def of(cls, spider: Spider) -> Config:
@@ -78,6 +82,7 @@ class Config:
             host_keys=HostKeys(one_of(settings, "FRONTIER_HOST_KEY", KINDS)),
             queued_in_redis=at_least(settings.getint, "FRONTIER_QUEUED_IN_REDIS", 0),
             page_returns=at_least(settings.getint, "FRONTIER_PAGE_RETURNS", 0),
+            inside_networks=_networks(settings, "FRONTIER_INSIDE_NETWORKS"),
         )
 
 
@@ -123,6 +128,13 @@ def _chunk(settings: BaseSettings) -> int:
     """A queue that has been moved in part comes back whatever this says."""
     length = at_least(settings.getint, "FRONTIER_QUEUE_CHUNK", 10)
     return length if settings.getint("FRONTIER_QUEUED_IN_REDIS") else 0
+
+
+def _networks(settings: BaseSettings, name: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(str(text).strip(), strict=False) for text in settings.getlist(name))
+    except ValueError as error:
+        raise BadSetting(f"{name} must be networks such as 10.0.0.0/8 or fd00::/8: {error}") from None
 
 
 def one_of(settings: BaseSettings, name: str, words: tuple[str, ...]) -> str:

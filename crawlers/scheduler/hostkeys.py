@@ -39,6 +39,11 @@ def domain_of(host: str) -> str:
     return _split(host).top_domain_under_public_suffix or host
 
 
+def suffix_of(host: str) -> str:
+    """The public suffix of `host`, ``co.uk`` of ``www.example.co.uk``; empty for others."""
+    return _split(host).suffix
+
+
 class HostKeys:
     """What FRONTIER_HOST_KEY asks for: the `host`, its registered `domain`, or its `ip` address.
 

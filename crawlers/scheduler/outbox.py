@@ -10,6 +10,7 @@ from itertools import islice
 from crawlers.frontier import Batch, Found, Refused
 
 from .hostkeys import HostKeys
+from .inside import host_to_open
 from .load import BYTES_FOR_ONE, MOST_FOUND_COST, QUEUE_COST
 
 _MOST_KNOWN = 200_000  # fingerprints remembered as seen, at some 100 bytes each
@@ -30,6 +31,8 @@ class Outbox:
         self._keys = keys
         self._links: deque[Found] = deque()
         self._refused: list[Refused] = []
+        self._opened: dict[str, None] = {}
+        self._opening: list[str] = []  # those of them that have yet to go out
         self._known: dict[int, None] = {}
         self._put = self._entered = 0
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -59,6 +62,13 @@ class Outbox:
         self._links.append(found)
         self._put += 1
 
+    def open_inside(self, host: str) -> None:
+        """A start has this host: its requests may go there, though it is inside."""
+        opens = host_to_open(host)
+        if opens is not None and opens not in self._opened:
+            self._opened[opens] = None
+            self._opening.append(opens)
+
     def refuse(self, refused: Refused) -> None:
         """Takes what can't be crawled."""
         self._refused.append(refused)
@@ -85,6 +95,7 @@ class Outbox:
                 queues.add(queue)
                 cost += QUEUE_COST
         batch.refused, self._refused = self._refused, []
+        batch.opened, self._opening = self._opening, []
         return not self._links
 
     def entered(self, batch: Batch) -> None:
@@ -104,12 +115,15 @@ class Outbox:
         self._entered -= len(self._started)
         self._started.clear()
         self._refused = batch.refused + self._refused
+        self._opening = list(self._opened)
         self._known = {f.fingerprint: None for f in self._links if f.fingerprint is not None}
 
     def clear(self) -> None:
         """Forgets all that waits and all that is known."""
         self._links.clear()
         self._refused.clear()
+        self._opened.clear()
+        self._opening.clear()
         self._known.clear()
         self._entered = self._put
 

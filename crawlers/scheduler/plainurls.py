@@ -51,5 +51,6 @@ class PlainUrls:
             return False
         found = self._stencil.found(plain[0], None, self._host_keys.of_host(plain["host"]))
         if found is not None:
+            self._worker.open_inside(plain["host"])
             self._worker.put(found)
         return found is not None

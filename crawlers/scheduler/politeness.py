@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from scrapy.http import Response
     from scrapy.settings import BaseSettings
 
+    from .inside import Guard
+
 _UNLIMITED = 1_000_000
 
 
@@ -66,6 +68,8 @@ class Downloader(ScrapyDownloader):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
+        self.guard: Guard | None = None
+        """Says where requests may go; without, as with a scheduler of Scrapy's, anywhere."""
         self._delay = 0.0
         self._jitter = 0.0
         self.domain_concurrency = _UNLIMITED
@@ -82,7 +86,8 @@ class Downloader(ScrapyDownloader):
         slot.transferring.add(request)
         try:
             self._say(signals.request_reached_downloader, request)
-            response = await self.handlers.download_request_async(request)
+            download = self.handlers.download_request_async
+            response = await (self.guard.fetch(request, download) if self.guard else download(request))
             self._say(signals.response_downloaded, request, response=response)
             return response
         except Exception:

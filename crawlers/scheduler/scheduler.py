@@ -29,14 +29,18 @@ from .completion import GIVEN_BACK, Completion, UnknownScrapy
 from .config import BadSetting, Config, one_of
 from .continuing import Circle, Continuations
 from .cookies import SharedCookies
+from .hostkeys import host_of
 from .ignored import ignored
+from .inside import Guard, guard_reactor
 from .lean import make_lean
 from .limits import Limits
 from .plainurls import PlainUrls
+from .politeness import Downloader
 from .requests import RequestCodec
 from .robots import RobotsTxt
 from .rotation import RotatingProxies
 from .sieve import LinkSieve
+from .start import START
 from .turns import Turns
 from .wiring import lacks_addon, lacks_store
 from .worker import Worker
@@ -87,6 +91,8 @@ class Scheduler(BaseScheduler):
         if GIVEN_BACK in request.meta:
             return True
         try:
+            if START in request.meta:
+                self._worker.open_inside(host_of(request))
             fingerprint = self._codec.fingerprint(request)
             page = self._continuations.page_of(request)
             if page is not None and self._continuations.comes_back(request, page):
@@ -196,6 +202,8 @@ class Scheduler(BaseScheduler):
         turns = self._crawler.get_downloader_middleware(Turns)
         if turns is None:
             raise BadSetting(f"{lacks_addon(self._crawler)}: it keeps the delays")
+        if isinstance(downloader := self._crawler.engine.downloader, Downloader):
+            downloader.guard = Guard(self._frontier, self._config.inside_networks)
         turns.bind(self._worker, self._completion, self._frontier, self._config.host_keys)
         if robots := self._crawler.get_downloader_middleware(RobotsTxt):
             robots.bind(self._worker, self._completion, self._frontier)
@@ -222,6 +230,8 @@ class Scheduler(BaseScheduler):
             self._give_up("The worker can't start, for the reason above")
 
     def _start_loops(self, spider: Spider) -> None:
+        if self._crawler.settings.getbool("TWISTED_REACTOR_ENABLED"):
+            guard_reactor()
         intake = Intake(
             spider,
             self._frontier,

@@ -61,6 +61,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
+        self.open_inside = self._outbox.open_inside
         self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock, self._spare)
         self._sent_at, self._ask_at, self._busy_at = 0.0, 0.0, self._clock()
         self._pace = Pace()

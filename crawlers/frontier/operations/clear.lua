@@ -16,7 +16,7 @@ if meta.leased > 0 and meta.leased < held then return 1 end
 
 for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker, 'left') end
 retire_generation()
-redis.call('UNLINK', DEAD, BUSY, HUNGRY)
+redis.call('UNLINK', DEAD, BUSY, HUNGRY, tag .. ':inside')
 for _, name in ipairs(OF_A_RUN) do meta[name] = 0 end
 meta.paused = 0
 meta.sealed = 0
