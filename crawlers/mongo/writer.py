@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pymongo.errors import BulkWriteError, InvalidName, PyMongoError
 
 from .documents import Document, check_name, encode
 from .errors import Refused, Trouble, first_words, is_passing, is_poisoned, only_races
+from .pace import Pace, is_time_out
 
 if TYPE_CHECKING:
     from pymongo import UpdateOne
@@ -30,7 +32,7 @@ MAX_BATCH = 1000
 """Documents in one bulk write; more add nothing to the throughput."""
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
-"""Encoded documents in one bulk write; a single larger one goes alone."""
+"""Encoded documents in one bulk write, fewer where the line is slow; a single larger one goes alone."""
 
 BACKOFF_S = (0.05, 5.0)
 """The wait after the first failed attempt and the longest; it doubles in between."""
@@ -69,6 +71,7 @@ class Writer:
     ) -> None:
         """Raises :class:`BadMongoSetting`; connects when the first document comes."""
         self._database = config.connect()
+        self._timeout_s = config.timeout_s
         self._count = count
         self._lanes: dict[str, _Lane] = {}
 
@@ -83,7 +86,7 @@ class Writer:
         if lane is None:
             check_name(collection)
             try:
-                lane = _Lane(self._database[collection], self._count)
+                lane = _Lane(self._database[collection], self._timeout_s, self._count)
             except InvalidName as error:
                 raise Refused(f"MongoDB has no such collection: {error}") from None
             self._lanes[collection] = lane
@@ -100,13 +103,17 @@ class _Lane:
     """The way to one collection: one bulk write at a time, the next batch gathers behind it."""
 
     def __init__(
-        self, collection: AsyncCollection[dict[str, Any]], count: Callable[[str, int], None]
+        self,
+        collection: AsyncCollection[dict[str, Any]],
+        timeout_s: float,
+        count: Callable[[str, int], None],
     ) -> None:
         self.task: asyncio.Task[None] | None = None
         self._collection = collection
         self._count = count
         self._waiting: deque[_Write] = deque()
         self._trouble = Trouble(collection.full_name)
+        self._pace = Pace(collection.full_name, timeout_s, MAX_BATCH_BYTES)
 
     async def write(self, document: Document) -> None:
         """Returns when MongoDB has acknowledged `document`. Raises :class:`Refused` where it never will."""
@@ -129,7 +136,7 @@ class _Lane:
         size = batch[0].size
         while self._waiting and len(batch) < MAX_BATCH:
             size += self._waiting[0].size
-            if size > MAX_BATCH_BYTES:
+            if size > self._pace.bytes:
                 break
             batch.append(self._waiting.popleft())
         return batch
@@ -152,13 +159,17 @@ class _Lane:
             if attempt >= _RACES_BEFORE_LOG or not only_races(error):
                 self._trouble.began(error)
             self._count("retries", len(batch))
+            if is_time_out(error):
+                batch = self._less(batch)
             await asyncio.sleep(_backoff_s(attempt))
 
     async def _attempt(self, batch: Sequence[_Write]) -> tuple[Sequence[_Write], Exception | None]:
         """One bulk write. Returns what is left to store and why."""
         self._count("batches", 1)
+        began_s = time.monotonic()
         try:
-            await self._collection.bulk_write([write.operation for write in batch], ordered=False)
+            with self._pace.limit(batch):
+                await self._collection.bulk_write([write.operation for write in batch], ordered=False)
         except BulkWriteError as error:
             return _sort_out(batch, error.details), error
         except PyMongoError as error:
@@ -167,9 +178,17 @@ class _Lane:
             return await self._isolate(batch, error)
         except BSONError as error:
             return await self._isolate(batch, error)
+        self._pace.went(batch, time.monotonic() - began_s)
         for write in batch:
             write.settle()
         return (), None
+
+    def _less(self, batch: Sequence[_Write]) -> Sequence[_Write]:
+        """What of `batch`, which took too long, is tried next; the rest waits at the front."""
+        self._pace.timed_out(batch)
+        batch, rest = self._pace.split(batch)
+        self._waiting.extendleft(reversed(rest))
+        return batch
 
     async def _isolate(
         self, batch: Sequence[_Write], error: Exception
