@@ -121,7 +121,7 @@ class _Body:
     def __init__(self, response: Response, codings: list[str], request: Request, limits: Limits) -> None:
         self.text = BytesIO()
         self.cut: int = request.meta.get(CUT, 0)
-        self.strict = not self.cut and not _IN_PART & set(response.flags)
+        self.strict = not _IN_PART & set(response.flags)
         self._size, self._received = 0, len(response.body)
         self._most: int = request.meta.get("download_maxsize", limits.body)
         self._limits = limits

@@ -18,7 +18,9 @@ from scrapy.utils.misc import build_from_crawler
 from crawlers.frontier import News, ms_of
 from crawlers.retrying import until_redis_answers
 
-from .turns import ROBOTS
+from .limits import CUT
+from .robotstext import MOST_BYTES, Stopper, text_of
+from .turns import ROBOTS, UNREADABLE
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -28,11 +30,11 @@ if TYPE_CHECKING:
     from crawlers.frontier import Frontier
 
     from .completion import Completion, Held
+    from .turns import Turns
     from .worker import Worker
 
 logger = logging.getLogger(__name__)
 
-_MOST_BYTES = 500 * 1024  # more of a robots.txt need not be read (RFC 9309, 2.5)
 _REMEMBERED_S = 3600.0  # in a worker; Redis keeps it for FRONTIER_ROBOTS_TTL_S
 
 
@@ -53,9 +55,10 @@ class _Robots:
 class RobotsTxt(RobotsTxtMiddleware):
     """Scrapy's middleware, with one fetch per host for the fleet, in a turn of the host's like any other.
 
-    What can't be had by a server's error or a timeout means wait, what isn't there means free. Its
-    `Crawl-delay` holds for all workers. Spiders read `Sitemap` lines as with Scrapy, by the signal
-    `robots_parsed`, which each worker sends when it reads a robots.txt, from the site or from Redis.
+    What can't be had by a server's error or a timeout, or can't be decoded, means wait; what isn't there
+    means free; what is too long counts as far as it is read. Its `Crawl-delay` holds for all workers. Spiders
+    read `Sitemap` lines as with Scrapy, by the signal `robots_parsed`, which each worker sends when it reads
+    a robots.txt, from the site or from Redis.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -66,12 +69,15 @@ class RobotsTxt(RobotsTxtMiddleware):
         self._known: dict[str, _Robots] = {}
         self._under_way: dict[str, asyncio.Task[_Robots]] = {}
         self._worker: Worker | None = None
+        self._stopper = Stopper(crawler.signals)
         self._frontier: Frontier
         self._completion: Completion
+        self._turns: Turns
 
-    def bind(self, worker: Worker, completion: Completion, frontier: Frontier) -> None:
+    def bind(self, worker: Worker, completion: Completion, frontier: Frontier, turns: Turns) -> None:
         """Whose requests these are. Without, as with a scheduler of Scrapy's, it does what Scrapy's does."""
         self._worker, self._completion, self._frontier = worker, completion, frontier
+        self._turns = turns
         self._most_delay_s = self.crawler.settings.getfloat("FRONTIER_CRAWL_DELAY_MAX_S")
 
     async def process_request(self, request: Request) -> Request | None:  # type: ignore[override]
@@ -153,7 +159,13 @@ class RobotsTxt(RobotsTxtMiddleware):
         robots = Request(
             f"{origin}/robots.txt",
             priority=self.DOWNLOAD_PRIORITY,
-            meta={"dont_obey_robotstxt": True, "dont_retry": True, ROBOTS: True},
+            meta={
+                "dont_obey_robotstxt": True,
+                "dont_retry": True,
+                "download_maxsize": 0,  # it is cut, not refused
+                CUT: MOST_BYTES + 1,
+                ROBOTS: True,
+            },
             callback=NO_CALLBACK,
         )
         if held is not None:
@@ -161,20 +173,27 @@ class RobotsTxt(RobotsTxtMiddleware):
         self._stats.inc_value("robotstxt/request_count")
         assert self.crawler.engine is not None
         try:
-            response = await self.crawler.engine.download_async(robots)
+            with self._stopper.at_work():
+                response = await self.crawler.engine.download_async(robots)
         except IgnoreRequest:
             return b""
         except Exception as error:
             self._stats.inc_value(f"robotstxt/exception_count/{type(error)}")
-            raise
-        return self._text(response)
+            if not isinstance(error, UNREADABLE):
+                raise
+            self._turns.unreadable(robots, error)
+            raise _NotNow from error
+        return self._text(response, robots)
 
-    def _text(self, response: Response) -> bytes:
+    def _text(self, response: Response, robots: Request) -> bytes:
         self._stats.inc_value("robotstxt/response_count")
         self._stats.inc_value(f"robotstxt/response_status_count/{response.status}")
         if response.status >= 500 or response.status == 429:
             raise _NotNow
-        return response.body[:_MOST_BYTES] if response.status < 400 else b""
+        if response.status >= 400:
+            return b""
+        self._turns.readable(robots, response)
+        return text_of(response)
 
 
 def _has_robots(request: Request) -> bool:

@@ -206,7 +206,7 @@ class Scheduler(BaseScheduler):
             downloader.guard = Guard(self._frontier, self._config.inside_networks)
         turns.bind(self._worker, self._completion, self._frontier, self._config.host_keys)
         if robots := self._crawler.get_downloader_middleware(RobotsTxt):
-            robots.bind(self._worker, self._completion, self._frontier)
+            robots.bind(self._worker, self._completion, self._frontier, turns)
         if cookies := self._crawler.get_downloader_middleware(SharedCookies):
             shares = one_of(self._crawler.settings, "FRONTIER_COOKIES", ("shared", "worker")) == "shared"
             cookies.bind(self._worker, self._frontier, shares=shares)

@@ -9,9 +9,12 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from scrapy.exceptions import ResponseDataLossError
 from scrapy.utils.misc import load_object
 
 from crawlers.retrying import until_redis_answers
+
+from .limits import AnswerTooLarge
 
 if TYPE_CHECKING:
     from typing import Self
@@ -31,6 +34,10 @@ ROBOTS = "_frontier_robots"
 WAITS = "host_waits"
 """In a request's meta: how often it went back to the queue because its host asked to be left alone."""
 
+UNREADABLE = (ResponseDataLossError, AnswerTooLarge)
+"""What comes of a robots.txt that a site does answer with, but not so that it can be read."""
+
+_MOST_REASON = 200  # characters
 _LATE_S = 0.005  # who is later than this at its turn takes another
 _MOST_WAIT_S = 86_400.0  # a day is the most that a host may ask for at once
 
@@ -127,20 +134,38 @@ class Turns:
             wait_s = retry_after_s(response.headers.get(b"Retry-After"), time.time())
             self._worker.manners.failed(host, self._said(request, response), wait_s=wait_s)
             return self._later(request, held) or response
+        if robots and response.status < 400:
+            return response  # whether it can be read is told of later
         if response.status in self._ill:
             self._worker.manners.failed(host, self._said(request, response), patient=True)
         else:
-            latency_s = request.meta.get("download_latency", 0.0)
-            watched = bool(held and held.lease.watched)
-            self._worker.manners.answered(host, latency_s, response.status, watched=watched)
+            self._answered(request, response)
         return response
+
+    def _answered(self, request: Request, response: Response) -> None:
+        assert self._worker is not None
+        held = self._completion.held(request)
+        latency_s = request.meta.get("download_latency", 0.0)
+        watched = bool(held and held.lease.watched)
+        self._worker.manners.answered(self._host(request, held), latency_s, response.status, watched=watched)
+
+    def readable(self, request: Request, response: Response) -> None:
+        """Tells of a robots.txt that could be read."""
+        self._answered(request, response)
+
+    def unreadable(self, request: Request, error: Exception) -> None:
+        """Tells of one that can't be: its host is to be left alone as if it had answered 500."""
+        assert self._worker is not None
+        host = self._host(request, self._completion.held(request))
+        self._worker.manners.failed(host, f"robots.txt: {type(error).__name__} {error}"[:_MOST_REASON])
 
     def process_exception(self, request: Request, exception: Exception) -> None:
         """Tells of a site that can't be reached. What becomes of the page is up to Scrapy's retries."""
         if self._worker is None or request not in self._out:
             return
         self._out.discard(request)
-        if isinstance(exception, self._errors):
+        told_later = ROBOTS in request.meta and isinstance(exception, UNREADABLE)
+        if isinstance(exception, self._errors) and not told_later:
             held = self._completion.held(request)
             host = self._host(request, held)
             prefix = "robots.txt: " if ROBOTS in request.meta else ""
