@@ -24,6 +24,7 @@ from crawlers.frontier import Client
 from crawlers.frontier.operations import Crawl, first_line
 from crawlers.migration import ScrapyRedisFingerprinter
 from crawlers.mongo import MongoConfig
+from crawlers.options import ensure_all
 
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
@@ -49,6 +50,7 @@ class Desk:
         spider = _spider(settings, opts.spider) if opts.spider else Spider
         settings = settings.copy()
         spider.update_settings(settings)
+        ensure_all(settings)
         imports = opts.verb == "import"
         new = imports or (opts.verb == "add" and opts.crawl is not None)
         name = opts.crawl or (opts.from_scrapy_redis if imports else None)

@@ -15,8 +15,8 @@ from scrapy.commands import ScrapyCommand
 from crawlers.frontier import FrontierError, connect
 from crawlers.mongo import BadMongoSetting
 from crawlers.mongo.errors import first_words
+from crawlers.options import BadSetting, ensure_all
 from crawlers.retrying import RedisUnreachable, until_redis_answers
-from crawlers.scheduler.config import BadSetting
 
 from .desk import Desk, Failed
 from .verbs import VERBS
@@ -76,6 +76,8 @@ class Command(ScrapyCommand):
         if verb and verb.argument.endswith("…"):
             args = [option for option in args if option.startswith("-")]
         try:
+            assert self.settings is not None
+            ensure_all(self.settings)
             _check(args, opts)
             self.exitcode = asyncio.run(self._run(opts))
         except (Failed, FrontierError, BadSetting, BadMongoSetting, RedisUnreachable) as error:

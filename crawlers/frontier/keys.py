@@ -12,6 +12,7 @@ import re
 from .exceptions import BadCrawlName, BadStartUrls
 
 _CRAWL_NAME = re.compile(r"[^\s{}]{1,100}")
+_MOST_SHOWN = 120  # characters of a name that can't be used
 
 
 def meta(crawl: str) -> str:
@@ -19,8 +20,11 @@ def meta(crawl: str) -> str:
 
     Raises :class:`BadCrawlName` for a name that can't be a hash tag.
     """
-    if not _CRAWL_NAME.fullmatch(crawl):
-        raise BadCrawlName(f"{crawl!r} can't name a crawl: use 1 to 100 characters without spaces and braces")
+    if not _CRAWL_NAME.fullmatch(crawl) or not crawl.isprintable():
+        shown = repr(crawl[:_MOST_SHOWN])
+        raise BadCrawlName(
+            f"{shown} can't name a crawl: use 1 to 100 characters that can be printed, no spaces or braces"
+        )
     return f"{{{crawl}}}:meta"
 
 

@@ -15,6 +15,8 @@ from scrapy_redis import defaults
 from scrapy_redis.spiders import RedisMixin
 
 from crawlers.frontier import Terms
+from crawlers.options import BadSetting as BadSetting
+from crawlers.options import ensure_key, ensure_number
 
 from .addresses import Network
 from .hostkeys import KINDS, HostKeys
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
     from scrapy import Spider
     from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
-
-
-class BadSetting(ValueError):
-    """A setting that can't be used; the text names it and says what it may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ def _wait_s(spider: Spider, settings: BaseSettings) -> float | None:
     name = "MAX_IDLE_TIME_BEFORE_CLOSE"
     own = getattr(spider, "max_idle_time", None) if isinstance(spider, RedisMixin) else None
     if own is not None:
-        return float(own) or None
+        return ensure_number(name, f"max_idle_time of the spider {spider.name}", own) or None
     if (settings.getpriority(name) or 0) > SETTINGS_PRIORITIES["default"]:
         return at_least(settings.getfloat, name, 0) or None
     return None if isinstance(spider, RedisMixin) else 0
@@ -176,8 +174,9 @@ def _wait_s(spider: Spider, settings: BaseSettings) -> float | None:
 def _start_urls(spider: Spider, settings: BaseSettings, crawl: str) -> tuple[str, ...]:
     """A crawl with a name of its own reads its own list only, so that crawls of a spider stay apart."""
     pattern = settings.get("REDIS_START_URLS_KEY") or defaults.START_URLS_KEY
-    key = pattern % {"name": crawl}
+    key = ensure_key("REDIS_START_URLS_KEY", pattern) % {"name": crawl}
     own = getattr(spider, "redis_key", None)
     if own and crawl == spider.name:
+        own = ensure_key(f"redis_key of the spider {spider.name}", own)
         return tuple(dict.fromkeys((own % {"name": spider.name}, key)))
     return (key,)

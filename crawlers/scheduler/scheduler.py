@@ -23,6 +23,7 @@ from crawlers.frontier import (
 )
 from crawlers.intake import Intake
 from crawlers.mongo import BadMongoSetting, MongoConfig
+from crawlers.options import unknown
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 from .completion import GIVEN_BACK, Completion, UnknownScrapy
@@ -30,7 +31,7 @@ from .config import BadSetting, Config, one_of
 from .continuing import Circle, Continuations
 from .cookies import SharedCookies
 from .hostkeys import host_of
-from .ignored import ignored
+from .ignored import IGNORED, ignored
 from .inside import Guard, guard_reactor
 from .lean import make_lean
 from .limits import Limits
@@ -163,7 +164,7 @@ class Scheduler(BaseScheduler):
 
     def _name_ignored(self) -> None:
         named, refused = ignored(self._crawler.settings)
-        for sentence in named:
+        for sentence in (*named, *unknown(self._crawler.settings, IGNORED)):
             logger.warning("%s", sentence)
         if refused:
             raise BadSetting(". ".join(refused))

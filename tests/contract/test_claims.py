@@ -171,10 +171,26 @@ async def test_a_list_whose_braces_are_no_hash_tag_is_refused(crawl: Crawl, key:
         await crawl.frontier.claim(key, 5, LONG_MS)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a\n", "{a}", "a}", "{", "x" * 101, "\N{NO-BREAK SPACE}"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a b",
+        "a\n",
+        "{a}",
+        "a}",
+        "{",
+        "x" * 101,
+        "\N{NO-BREAK SPACE}",
+        "a\udcff",
+        "\x1b[31m",
+        "a\x00",
+        "\u200e",
+    ],
+)
 async def test_a_crawl_name_that_cannot_be_a_hash_tag_is_refused(crawl: Crawl, name: str) -> None:
     # Given a name with spaces or braces, an empty or a very long one
     # When a crawl is to have it
     # Then the error says what a name may be
-    with pytest.raises(BadCrawlName, match="1 to 100 characters without spaces and braces"):
+    with pytest.raises(BadCrawlName, match="1 to 100 characters that can be printed"):
         Frontier(crawl.frontier.client, name)

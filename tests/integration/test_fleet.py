@@ -149,10 +149,11 @@ def test_crawls_of_one_spider_under_different_names_are_apart(
 @pytest.mark.parametrize(
     ("setting", "value", "sentence"),
     [
-        ("CONCURRENT_REQUESTS", "0", "CONCURRENT_REQUESTS must be at least 1, not 0"),
-        ("CONCURRENT_REQUESTS_PER_DOMAIN", "0", "CONCURRENT_REQUESTS_PER_DOMAIN must be at least 1, not 0"),
-        ("FRONTIER_MAX_ATTEMPTS", "many", "FRONTIER_MAX_ATTEMPTS must be a number"),
+        ("CONCURRENT_REQUESTS", "0", "CONCURRENT_REQUESTS must be a whole number from 1 to 100,000, not '0'"),
         ("REDIS_URL", "http://127.0.0.1/", "REDIS_URL"),
+        ("FAST_PROFILE", "maybe", "FAST_PROFILE must be True or False, not 'maybe'"),
+        ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be one of CRITICAL"),
+        ("REDIS_START_URLS_KEY", "%(nme)s", "REDIS_START_URLS_KEY must be a key in which %(name)s"),
     ],
 )
 def test_a_bad_setting_is_named_and_stops_the_worker(
@@ -168,6 +169,35 @@ def test_a_bad_setting_is_named_and_stops_the_worker(
     assert sentence in ended.log
     assert ended.status == 1
     assert "Traceback" not in ended.log
+
+
+def test_a_name_of_a_crawl_that_cannot_be_is_shown_as_it_can_be_read(options: dict[str, Any]) -> None:
+    # Given a byte that is no text in a crawl's name
+    options["arguments"]["crawl"] = "a\udcff"
+
+    # When a worker starts
+    ended = run_spider("graph", **options)
+
+    # Then it says what a name may be, and fails
+    assert r"'a\udcff' can't name a crawl: use 1 to 100 characters" in ended.log
+    assert (ended.status, "Traceback" in ended.log) == (1, False)
+
+
+def test_a_misspelt_setting_is_said_with_the_right_name(options: dict[str, Any]) -> None:
+    # Given a setting whose name lacks the unit
+    options["settings"] |= {
+        "FRONTIER_PATIENCE": 1,
+        "FRONTIER_PATIENCE_S": 0,
+        "REDIS_URL": "redis://127.0.0.1:9",
+    }
+
+    # When a worker starts
+    ended = run_spider("graph", **options)
+
+    # Then a warning has both
+    assert (
+        "FRONTIER_PATIENCE is no setting, and has no effect: did you mean FRONTIER_PATIENCE_S?" in ended.log
+    )
 
 
 def test_a_redis_that_cannot_be_reached_is_waited_for_and_then_named(options: dict[str, Any]) -> None:
