@@ -49,6 +49,9 @@ FRONTIER_QUEUED_IN_REDIS = 1_000_000
 FRONTIER_QUEUE_CHUNK = 1000
 # Seconds to wait for Redis at start and at the end, before giving up. In between there is no limit.
 FRONTIER_PATIENCE_S = 15
+# Where a worker joins that was started with another spider, other arguments or settings than the first of the
+# run: `warn` says what differs, `refuse` ends it.
+FRONTIER_OTHER_JOBS = "warn"
 # Paths of request classes of your own that may be queued.
 FRONTIER_REQUEST_CLASSES: list[str] = []
 

@@ -159,6 +159,20 @@ class Frontier:
                 pipe.pexpire(key, _POLICY_MS)
                 await pipe.execute()
 
+    async def first_job(self, run: int, job: dict[str, str]) -> dict[str, str]:
+        """What the first worker of `run` was started with; `job` where this is the first."""
+        key = keys.job(self.crawl)
+        packed = cast("bytes | None", await self.client.get(key))
+        try:
+            first_run, first = msgpack.unpackb(packed or b"")
+            texts = {str(name): str(value) for name, value in first.items()}
+        except (ValueError, TypeError, AttributeError):  # there is none yet, or none that a worker wrote
+            first_run, texts = None, {}
+        if first_run == run:
+            return texts
+        await self.client.set(key, msgpack.packb((run, job), unicode_errors="backslashreplace"))
+        return job
+
     async def take_turn(self, host: str) -> float:
         """Takes the next turn of `host` for a request beside the queues. Seconds until it may start."""
         wait_ms = await scripts.VISIT(self.client, self.keys, scripts.pack_input({"host": host}))

@@ -24,6 +24,7 @@ local PURGE = tag .. ':purge'      -- hash    generation given up -> seen bucket
 --   {crawl}:policy:<worker>          hash    what a worker brings for POLICY, until it has joined
 --   {crawl}:manners:<host>           string  when it may be asked, see manners.lua; goes when that has passed
 --   {crawl}:robots:<origin>          string  its robots.txt, read and written by workers only
+--   {crawl}:job                      string  what the first worker of the run was started with, msgpack
 --   {crawl}:cookies                  hash    jar and site -> its cookies, a msgpack map; see cookies.lua
 --   {crawl}:cookie_sites             zset    the same -> ms of their last change
 --   {crawl}:inside                   set     hosts of starts that lie inside, where requests may go therefore

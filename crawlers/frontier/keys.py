@@ -53,6 +53,11 @@ def robots(crawl: str, origin: str) -> str:
     return f"{{{crawl}}}:robots:{origin}"
 
 
+def job(crawl: str) -> str:
+    """What the first worker of a run was started with."""
+    return f"{{{crawl}}}:job"
+
+
 def cookies(crawl: str) -> str:
     """The hash with the cookies that the workers share, by jar and site."""
     return f"{{{crawl}}}:cookies"

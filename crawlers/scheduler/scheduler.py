@@ -33,6 +33,7 @@ from .cookies import SharedCookies
 from .hostkeys import host_of
 from .ignored import IGNORED, ignored
 from .inside import Guard, guard_reactor
+from .job import differences, job_of
 from .lean import make_lean
 from .limits import Limits
 from .plainurls import PlainUrls
@@ -55,6 +56,10 @@ logger = logging.getLogger(__name__)
 
 # In the USER_AGENT of a project whose user has not said who asks.
 NOBODY = "set USER_AGENT to name and contact"
+_OTHER_JOB = (
+    "This worker was started otherwise than the first of the crawl %r, and pages run under either: -a"
+    " crawl=NAME keeps them apart"
+)
 _MOST_PREVIEW = 500  # bytes of what couldn't be queued that its dead letter shows
 
 
@@ -156,6 +161,7 @@ class Scheduler(BaseScheduler):
             self._completion.engine.on_continuation(self._continuations.hear)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
+            await until_redis_answers(lambda: self._compare_jobs(spider), config.patience_s)
         except (BadSetting, BadMongoSetting, FrontierError) as error:
             self._give_up(str(error))
         except RedisUnreachable as error:
@@ -168,6 +174,16 @@ class Scheduler(BaseScheduler):
             logger.warning("%s", sentence)
         if refused:
             raise BadSetting(". ".join(refused))
+
+    async def _compare_jobs(self, spider: Spider) -> None:
+        """Says what this worker was started with otherwise than others of its run: pages run under either."""
+        job = job_of(spider)
+        found = differences(job, await self._frontier.first_job(self._codec.run, job))
+        if found and one_of(self._crawler.settings, "FRONTIER_OTHER_JOBS", ("warn", "refuse")) == "refuse":
+            await self._worker.close()
+            raise BadSetting(f"{_OTHER_JOB % self._config.crawl}: {'; '.join(found)}")
+        if found:
+            logger.warning(f"{_OTHER_JOB}: %s", self._config.crawl, "; ".join(found))
 
     async def _check_fingerprinter(self) -> None:
         """A crawl imported from scrapy-redis has seen URLs under other fingerprints than Scrapy's."""
