@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from scrapy import Request, Spider
 from scrapy.utils.httpobj import urlparse_cached
 
@@ -163,7 +163,7 @@ class Intake:
     async def _claim(self, key: str) -> Claims:
         try:
             return await self._frontier.claim(key, _MOST_CLAIMED, self._hold_ms)
-        except (RedisError, OSError):
+        except (RedisError, RedisClusterException, OSError):
             self.doubt()
             raise
 

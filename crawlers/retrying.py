@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from redis.exceptions import (
     AuthenticationError,
+    ClusterDownError,
+    ClusterError,
     ConnectionError,
+    RedisClusterException,
     RedisError,
     ResponseError,
     TimeoutError,
@@ -20,18 +24,28 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-# Answers of a server that can't serve now and may later, and what to do about each.
+# Answers of a server that can't serve now and may later, as regular expressions, and what to do about each.
+# An answer begins with its code; Redis 6 has it behind "Error running script …: -" where a script met it.
 _REFUSALS = {
-    "OutOfMemory": "Redis is full: raise its maxmemory or free some",  # redis-py's name for OOM
+    "OOM": "Redis is full: raise its maxmemory or free some",
     "READONLY": "Redis is a read-only replica: point REDIS_URL at the primary",
     "LOADING": "Redis is loading its data",
-    "BUSY": "Redis is busy with a script",
+    "BUSY|UNKILLABLE": "Redis is busy with a script",
+    "ERR .*Script killed by user": "Redis was told to stop the script",
     "MISCONF": "Redis can't write to its disk: free some or see its log",
     "MASTERDOWN": "Redis has lost its primary",
-    "TRYAGAIN": "Redis Cluster is moving the crawl to another node",
-    "CLUSTERDOWN": "Redis Cluster is down",
+    "UNBLOCKED": "Redis has become a replica",
+    "TRYAGAIN|ASK|MOVED|(ERR )?.*[Aa]ttempted to access a non local key": (
+        "Redis Cluster is moving the crawl to another node"
+    ),
+    "CLUSTERDOWN|(ERR )?.*[Aa]ttempted to .*while the cluster is": "Redis Cluster is down",
     "NOPERM": "Redis denies a command or key: see its ACL",
+    "DENIED": "Redis is in protected mode: see its log",
     "NOREPLICAS": "Redis has too few replicas",
+}
+_CODES = {
+    re.compile(rf"(?:{codes})\b|ERR Error running script.*: -(?:{codes})\b"): why
+    for codes, why in _REFUSALS.items()
 }
 
 
@@ -39,20 +53,26 @@ class RedisUnreachable(Exception):
     """Redis did not answer for as long as was to be waited; the text says why."""
 
 
-def _why(error: RedisError | OSError) -> str | None:
+def _why(error: RedisError | RedisClusterException | OSError) -> str | None:
     """What to tell of an `error` after which a repetition may help; None for any other."""
     if isinstance(error, AuthenticationError):
         return "Redis denies the user or password: see REDIS_URL or REDIS_PARAMS"
     if isinstance(error, (ConnectionError, TimeoutError, OSError)):
         return f"Redis can't be reached: {str(error).rstrip('.')}"
-    for code, text in _REFUSALS.items():
-        if isinstance(error, ResponseError) and code.lower() in _code_of(error):
-            return text
-    return None
+    if isinstance(error, ClusterDownError):
+        return "Redis Cluster is down"
+    if isinstance(error, ClusterError):  # redis-py was sent from node to node, or told to try again, 16 times
+        return "Redis Cluster is moving the crawl to another node"
+    if isinstance(error, RedisClusterException):
+        return "Redis Cluster can't be reached, or has no node for the crawl"
+    text = _answer_of(error)
+    return next((why for codes, why in _CODES.items() if codes.match(text)), None)
 
 
-def _code_of(error: ResponseError) -> str:
-    return f"{type(error).__name__} {str(error)[:200]}".lower()
+def _answer_of(error: RedisError | RedisClusterException) -> str:
+    """What Redis answered: redis-py takes off the codes that it knows."""
+    code, text = getattr(error, "status_code", None), str(error)[:500]
+    return f"{code} {text}" if code and isinstance(error, ResponseError) else text
 
 
 async def until_redis_answers(call: Callable[[], Awaitable[T]], patience_s: float | None = None) -> T:
@@ -66,7 +86,7 @@ async def until_redis_answers(call: Callable[[], Awaitable[T]], patience_s: floa
     while True:
         try:
             outcome = await call()
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             why = _why(error)
             if why is None:
                 raise

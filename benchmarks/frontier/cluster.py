@@ -43,7 +43,7 @@ def sharded_crawl(name: str, shards: int) -> Iterator[list[Crowd]]:
             stack.callback(node.stop)
             node.start()
         clients = [stack.enter_context(redis.Redis(LOOPBACK, node.port)) for node in nodes]
-        _form(clients, [node.port for node in nodes])
+        form(clients, [node.port for node in nodes])
         names = _names(name, clients[0], shards)
         yield [
             Crowd(Frontier(connect({"REDIS_URL": node.url}), names[number]), client)
@@ -51,7 +51,7 @@ def sharded_crawl(name: str, shards: int) -> Iterator[list[Crowd]]:
         ]
 
 
-def _form(clients: Sequence[Any], ports: Sequence[int]) -> None:
+def form(clients: Sequence[Any], ports: Sequence[int]) -> None:
     """The nodes share the slots, in their order."""
     for number, client in enumerate(clients):
         client.config_set("auto-aof-rewrite-percentage", 0)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pymongo.errors import PyMongoError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from crawlers.frontier import Closed, Deep, Plan, Wanted
 from crawlers.mongo import BadMongoSetting
@@ -78,7 +78,7 @@ class Mover:
             if not plan.mover:
                 return max(_LOOK_S, _LOOKS_S * plan.workers)
             pause_s = await self._carry_out(plan, is_tight=used >= SPILL_AT)
-        except (RedisError, OSError) as error:
+        except (RedisError, RedisClusterException, OSError) as error:
             self._say_once(error)
             return _RETRY_S
         except (PyMongoError, BadMongoSetting) as error:

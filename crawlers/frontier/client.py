@@ -118,7 +118,7 @@ class Frontier:
     def __init__(self, client: Client, crawl: str) -> None:
         self.client = client
         self.crawl = crawl
-        self.keys = (keys.meta(crawl),)
+        self.keys = keys.of_scripts(crawl)
 
     async def join(
         self, name: str, terms: Terms, *, flush: bool = False, run: int = 0

@@ -68,7 +68,7 @@ class Deep:
     def __init__(self, client: Client, crawl: str, worker: str) -> None:
         self._client = client
         self._crawl = crawl
-        self._keys = (keys.meta(crawl),)
+        self._keys = keys.of_scripts(crawl)
         self._worker = worker
 
     async def plan(

@@ -4,6 +4,7 @@
 --
 -- KEYS[1]  {crawl}:meta. Every other key is derived from it and shares its hash tag, and with it its
 --          node of a Redis Cluster.
+-- KEYS[2]  never exists: see keys.py
 -- ARGV[1]  the script's input, one msgpack map
 --
 -- Units: *_us microseconds and *_ms milliseconds of Redis' own clock. A limit or delay of 0: none.

@@ -28,6 +28,15 @@ def meta(crawl: str) -> str:
     return f"{{{crawl}}}:meta"
 
 
+def of_scripts(crawl: str) -> tuple[str, str]:
+    """The keys that a script on `crawl` is called with: :func:`meta`, and one that never exists.
+
+    While Redis Cluster moves the crawl's slot key by key, a node refuses a call of several keys unless it has
+    all of them. So it refuses the script before its first step, rather than at a key that has gone ahead.
+    """
+    return meta(crawl), f"{{{crawl}}}:nothing"
+
+
 def workers(crawl: str) -> str:
     """The sorted set of live workers and the moments, in ms, at which they are taken for dead."""
     return f"{{{crawl}}}:workers"

@@ -140,7 +140,7 @@ class Crawl:
 
     async def run(self, script: scripts.Script, values: dict[str, Any]) -> Any:
         """Runs a script of the frontier on this crawl."""
-        return await script(self.client, (keys.meta(self.name),), scripts.pack_input(values))
+        return await script(self.client, keys.of_scripts(self.name), scripts.pack_input(values))
 
     async def terms(self) -> dict[str, int]:
         """How polite the crawl is, as the last worker to join was set; 0 for what isn't known."""
