@@ -81,6 +81,9 @@ OURS: dict[str, Setting] = {
         _seconds(0), 15, "how long to wait for Redis at start and end; 0: not at all"
     ),
     "FRONTIER_REQUEST_CLASSES": Setting(Classes(Request), [], "request classes that may be queued"),
+    "FRONTIER_OTHER_JOBS": Setting(
+        Word(("warn", "refuse")), "warn", "what becomes of a worker that was started otherwise"
+    ),
     "FRONTIER_SEEN": Setting(Word(("exact", "small")), "exact", "what is kept of URLs that were seen"),
     "FRONTIER_DROP_EARLY": Setting(Word(("auto",), flags=True), "auto", "seen links end next to the spider"),
     "FRONTIER_LEAN": Setting(Flag(), True, "a page is one task"),
