@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
+from benchmarks import answers
 from deploy.local.raw_site import RawSite, raw_site
 from tests.helpers import run_spider
-from tests.integration import answers
 
 PROFILES = ("default", "fast")
 DAMAGED, GOOD, EMPTY = answers.damaged(), answers.good(), answers.empty()
@@ -162,3 +163,39 @@ def _ending(line: dict[str, Any]) -> tuple[Any, ...]:
         return ()
     flags = [flag for flag in line.get("flags", ()) if flag != "partial"]
     return flags, *(line.get(name) for name in ("status", "body", "error", "came_from"))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_damaged_body_is_fetched_again_and_then_a_dead_letter(
+    profile: str,
+    site: RawSite,
+    redis_url: str,
+    redis_client: redis.Redis,
+    crawl_name: str,
+    tmp_path: Path,
+) -> None:
+    # Given damaged bodies and bombs
+    paths = {"/cut/gzip": 3, "/cut/br": 3, "/cut/zstd": 3, "/short": 3, "/bomb/gzip": 1, "/bomb/headers": 1}
+    site.asked.clear()
+    # When they are crawled with Scrapy's retries
+    ended = run_spider(
+        "pages",
+        tmp_path,
+        arguments={"crawl": crawl_name, "url": ",".join(f"{site.url}{path[1:]}" for path in paths)},
+        settings={"FAST_PROFILE": profile == "fast", "ITEM_PIPELINES": "{}"},
+        env={"REDIS_URL": redis_url},
+    )
+    assert ended.status == 0, ended.log
+    # Then each was asked for as often as it may help, and is a dead letter that says why
+    assert {path: site.asked[path] for path in paths} == paths
+    letters = [fields for _, fields in redis_client.xrange(f"{{{crawl_name}}}:dead")]
+    reasons = {
+        path: fields[b"reason"].decode()
+        for path in paths
+        for fields in letters
+        if path.encode() in fields[b"payload"]
+    }
+    assert len(letters) == len(reasons) == len(paths)
+    assert "gzip: it ends too early" in reasons["/cut/gzip"]
+    assert "DOWNLOAD_MAX_RATIO (400)" in reasons["/bomb/gzip"]
+    assert "DOWNLOAD_MAX_HEADER" in reasons["/bomb/headers"]

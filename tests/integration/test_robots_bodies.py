@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from benchmarks.answers import CHUNKED, answer, coded
 from deploy.local.raw_site import Answer, RawSite, plain, raw_site
 from tests.helpers import Ended, run_spider
-from tests.integration.answers import CHUNKED, answer, coded
 
 MOST = 500 * 1024
 RULES = b"User-agent: *\nDisallow: /private\n"
