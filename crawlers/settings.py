@@ -32,9 +32,14 @@ SCHEDULER_PERSIST = False
 # True: the first worker drops what an interrupted crawl left.
 SCHEDULER_FLUSH_ON_START = False
 
-# A worker not heard of for so many seconds is taken for dead, and its pages go to others. Longer than any
-# callback blocks, and short enough that a killed worker has been replaced within 30 s.
+# A worker not heard of for so many seconds is taken for dead, and its pages go to others: short enough that a
+# killed worker has been replaced within 30 s.
 FRONTIER_LEASE_TTL_S = 20
+# A callback that blocks is no death: a process beside the worker goes on to renew its lease, for so many
+# seconds at most. Beyond, its pages go to others, and the one that blocks has failed an attempt. Longer than
+# any callback should take, and short enough that the pages that wait behind it are crawled today. It is never
+# less than FRONTIER_LEASE_TTL_S. 0: no limit.
+FRONTIER_CALLBACK_LIMIT_S = 900
 # A page whose callback or pipeline fails, or whose worker dies, is tried so many times in all.
 FRONTIER_MAX_ATTEMPTS = 3
 # Requests that wait in a worker, so that it need not wait for Redis. 0: as many as CONCURRENT_REQUESTS.

@@ -173,6 +173,18 @@ class Frontier:
         await self.client.set(key, msgpack.packb((run, job), unicode_errors="backslashreplace"))
         return job
 
+    async def renew(self, worker: str, ttl_ms: int) -> bool:
+        """Takes `worker` for alive for another `ttl_ms`; False if it was taken for dead already."""
+        return bool(await scripts.RENEW(self.client, (keys.workers(self.crawl),), worker, ttl_ms) == 1)
+
+    async def let_go(self, worker: str, lease: int, reason: str, max_attempts: int) -> bool:
+        """Ends `worker`, whose loop is blocked by the page of `lease`, 0 for none of its pages. That page is
+        tried again, or a dead letter after `max_attempts`; of its others no attempt is counted. False if the
+        worker was taken for dead already.
+        """
+        values = {"worker": worker, "lease": lease, "reason": reason, "max_attempts": max_attempts}
+        return bool(await scripts.LET_GO(self.client, self.keys, scripts.pack_input(values)) == 1)
+
     async def take_turn(self, host: str) -> float:
         """Takes the next turn of `host` for a request beside the queues. Seconds until it may start."""
         wait_ms = await scripts.VISIT(self.client, self.keys, scripts.pack_input({"host": host}))

@@ -38,7 +38,8 @@ class Config:
     Redis before giving up, at start and at the end; in between a worker waits for ever. `host_keys`: what
     shares a delay. `queued_in_redis`: requests of the crawl that stay there, 0 for all. `page_returns`: how
     often redirects may bring a page back to a request that it has been. `inside_networks`: inside addresses
-    to which any request may go.
+    to which any request may go. `callback_limit_s`: how long a callback may block the loop before its
+    worker's leases go to others, 0 for ever.
     """
 
     crawl: str
@@ -56,6 +57,7 @@ class Config:
     queued_in_redis: int
     page_returns: int
     inside_networks: tuple[Network, ...]
+    callback_limit_s: float
 
     @classmethod
     def of(cls, spider: Spider) -> Config:
@@ -79,6 +81,7 @@ class Config:
             request_classes=tuple(settings.getlist("FRONTIER_REQUEST_CLASSES")),
             host_keys=HostKeys(one_of(settings, "FRONTIER_HOST_KEY", KINDS)),
             queued_in_redis=at_least(settings.getint, "FRONTIER_QUEUED_IN_REDIS", 0),
+            callback_limit_s=at_least(settings.getfloat, "FRONTIER_CALLBACK_LIMIT_S", 0),
             page_returns=at_least(settings.getint, "FRONTIER_PAGE_RETURNS", 0),
             inside_networks=_networks(settings, "FRONTIER_INSIDE_NETWORKS"),
         )

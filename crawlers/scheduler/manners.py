@@ -32,6 +32,8 @@ class Manners:
     ) -> None:
         self.alive_until_s = float("inf")
         """Until then others take this worker for alive, whatever becomes of it."""
+        self.renewed_until_s: Callable[[], float] = lambda: 0.0
+        """The same, as its heartbeat has seen to it."""
         self._start_s = start_s * _SAFELY
         self._wake = wake
         self._clock = clock
@@ -50,7 +52,8 @@ class Manners:
         that was long ago is another's.
         """
         now_s = self._clock()
-        return now_s < self.alive_until_s and not (held.lease.timed and now_s - held.since_s > self._start_s)
+        is_alive = now_s < self.alive_until_s or now_s < self.renewed_until_s()
+        return is_alive and not (held.lease.timed and now_s - held.since_s > self._start_s)
 
     def visited(self, held: Held) -> None:
         """A request goes to its site at this moment."""

@@ -45,6 +45,7 @@ from .sieve import LinkSieve
 from .start import START
 from .turns import Turns
 from .wiring import lacks_addon, lacks_store
+from .witness import heartbeat_for
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ class Scheduler(BaseScheduler):
             self._continuations = Continuations(self._crawler.request_fingerprinter, config.page_returns)
             self._completion.engine.on_continuation(self._continuations.hear)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
+            self._heartbeat = heartbeat_for(self._crawler, config, self._completion, self._worker)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
             await until_redis_answers(lambda: self._compare_jobs(spider), config.patience_s)
         except (BadSetting, BadMongoSetting, FrontierError) as error:
@@ -283,6 +285,7 @@ class Scheduler(BaseScheduler):
         """A loop that ends by an error ends the worker, loudly: its leases would be renewed for ever."""
         if not task.cancelled() and (error := task.exception()):
             logger.critical("The worker can't go on", exc_info=error)
+            self._heartbeat.stop()
             assert self._crawler.engine is not None
             deferred_from_coro(self._crawler.engine.close_spider_async(reason="frontier_error"))
 
@@ -302,7 +305,9 @@ class Scheduler(BaseScheduler):
                 raise RedisUnreachable("The last exchange did not end")
         except RedisUnreachable as error:
             ttl_s = self._config.terms.ttl_ms / 1000
+            self._heartbeat.stop()
             logger.error("%s. Others take over what this worker held in %g s", error, ttl_s)
         finally:
+            self._heartbeat.stop()
             await self._client.aclose()
             await self._store.aclose()

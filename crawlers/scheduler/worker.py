@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ class Worker:
     ) -> None:
         self.finished = self.takes_start_urls = False
         self.intake: Intake | None = None
+        self.on_join: Callable[[str], None] = lambda _: None  # told each name it goes by
         self._frontier = frontier
         self._config = config
         self._completion = completion
@@ -59,7 +61,7 @@ class Worker:
         self._spares = Spares()
         self.counts, self.workers = Counts(), 1  # of the crawl, by the last exchange
         self._wake = asyncio.Event()
-        self._clock = asyncio.get_running_loop().time
+        self._clock = time.monotonic  # uvloop's own clock stands still while a callback blocks
         self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
         self.open_inside = self._outbox.open_inside
         self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock, self._spare)
@@ -137,6 +139,7 @@ class Worker:
         if joined.over or self._run not in (0, joined.run):
             self._forget_the_run()
         self._run = joined.run
+        self.on_join(self._member.name)
         return joined.run
 
     async def run(self) -> None:

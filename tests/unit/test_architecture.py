@@ -24,6 +24,7 @@ ROOMS = (
     "items",
     "mongo",
     "deep",
+    "heartbeat",
     "links",
     "scheduler",
     "downloads",
