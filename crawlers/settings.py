@@ -42,6 +42,10 @@ FRONTIER_LEASE_TTL_S = 20
 FRONTIER_CALLBACK_LIMIT_S = 900
 # A page whose callback or pipeline fails, or whose worker dies, is tried so many times in all.
 FRONTIER_MAX_ATTEMPTS = 3
+# While a new version is deployed, older workers come upon requests that only newer ones can run: of a
+# callback, a request class or a form that they don't know. These wait so many seconds for a worker that can,
+# and are then dead letters: some minutes, which a deployment takes. 0: dead letters at once.
+FRONTIER_UNKNOWN_WAIT_S = 300
 # Requests that wait in a worker, so that it need not wait for Redis. 0: as many as CONCURRENT_REQUESTS.
 FRONTIER_PREFETCH = 0
 # A request that takes more bytes in the queue is set aside. Bodies of POST requests count.

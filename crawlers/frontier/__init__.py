@@ -16,6 +16,7 @@ from .exceptions import (
     BadStartUrls,
     FrontierError,
     NotPlainData,
+    Unknown,
 )
 from .model import (
     MOST_PRIORITY,
@@ -65,6 +66,7 @@ __all__ = [
     "Reply",
     "Status",
     "Terms",
+    "Unknown",
     "Wanted",
     "WorkerStatus",
     "client_of",

@@ -104,6 +104,18 @@ class Member:
                 by_host.setdefault(host, []).append(str(id_))
         return list(by_host.items())
 
+    async def park(self, unknown: dict[int, str], wait_ms: int) -> int:
+        """Gives back leases that a newer worker may know to run, with what is `unknown` to this one. They are
+        leased again after 10 s, and are dead letters `wait_ms` after they were first parked. Returns how many
+        of them have become dead letters.
+        """
+        values = {"worker": self.name, "unknown": list(unknown.items()), "wait_ms": wait_ms}
+        values["max_attempts"] = self._terms.max_attempts
+        dead = await scripts.PARK(self._frontier.client, self._frontier.keys, scripts.pack_input(values))
+        for id_ in unknown:
+            self._hosts.pop(id_, None)
+        return int(dead)
+
     async def leave(self) -> bool:
         """Gives back all that is still leased. True for the last worker of a finished crawl."""
         values = scripts.pack_input({"worker": self.name, "persist": self._terms.persist})

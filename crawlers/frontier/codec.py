@@ -18,7 +18,7 @@ from typing import Any
 
 import msgpack
 
-from .exceptions import BadPayload, NotPlainData
+from .exceptions import BadPayload, NotPlainData, Unknown
 
 VERSION = 1
 _TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _BIG_INT = range(1, 7)
@@ -126,7 +126,7 @@ def _unpack_more(code: int, data: bytes, depth: int) -> Any:
         case 6:
             return int(data, 16)
         case _:
-            raise BadPayload(f"it has a value of the unknown type {code}")
+            raise Unknown(f"it has a value of the unknown type {code}")
 
 
 def _unpack(data: bytes, depth: int = 0) -> Any:
@@ -154,6 +154,13 @@ def encode(link: Link, max_bytes: int) -> bytes:
     return payload
 
 
+def _of_another_version(values: Any) -> BadPayload:
+    """A number beyond ours, and a URL, is what a newer worker would write."""
+    newer = isinstance(values, list) and len(values) > 1 and type(values[0]) is int and values[0] > VERSION
+    kind = Unknown if newer and isinstance(values[1], str) else BadPayload
+    return kind(f"it is not a payload of version {VERSION}")
+
+
 def decode(payload: bytes) -> Link:
     """The link of a `payload`. Raises :class:`BadPayload` for anything that :func:`encode` didn't write."""
     try:
@@ -163,7 +170,7 @@ def decode(payload: bytes) -> Link:
     except Exception as error:  # msgpack raises many kinds for hostile bytes, RecursionError among them
         raise BadPayload(f"it is not msgpack: {type(error).__name__} {error}") from None
     if not isinstance(values, list) or not values or values[0] != VERSION:
-        raise BadPayload(f"it is not a payload of version {VERSION}")
+        raise _of_another_version(values)
     if not 2 <= len(values) <= 5:
         raise BadPayload(f"it has {len(values)} parts")
     fields = dict(zip(("url", "callback", "meta"), values[1:4], strict=False))
@@ -172,6 +179,8 @@ def decode(payload: bytes) -> Link:
         raise BadPayload("its fields are not a map")
     fields |= rest
     for name, value in fields.items():
+        if name not in _TYPES and isinstance(name, str) and name.isidentifier() and name[0] != "_":
+            raise Unknown(f"its field {name[:100]!r} is unknown")
         if name not in _TYPES or not isinstance(value, _TYPES[name]):
             raise BadPayload(f"its field {name!r} is unknown or of type {type(value).__name__}")
     return Link(**fields)

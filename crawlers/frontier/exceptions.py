@@ -5,6 +5,7 @@ FrontierError
 ├── BadCrawlName       a crawl's name that can't be part of a key
 ├── NotPlainData       a request that can't be queued, because it holds more than data
 ├── BadPayload         bytes in a queue that no worker of this version wrote
+│   └── Unknown        ... and that a newer one may have written
 └── BadStartUrls       a key of start URLs that is no list, set or sorted set
 """
 
@@ -29,6 +30,10 @@ class NotPlainData(FrontierError):
 
 class BadPayload(FrontierError):
     """Bytes in a queue that no worker of this version wrote; the text says what is wrong."""
+
+
+class Unknown(BadPayload):
+    """A payload that a newer worker may have written, and may know to run; the text says what is unknown."""
 
 
 class BadStartUrls(FrontierError):

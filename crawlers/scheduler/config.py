@@ -39,7 +39,8 @@ class Config:
     shares a delay. `queued_in_redis`: requests of the crawl that stay there, 0 for all. `page_returns`: how
     often redirects may bring a page back to a request that it has been. `inside_networks`: inside addresses
     to which any request may go. `callback_limit_s`: how long a callback may block the loop before its
-    worker's leases go to others, 0 for ever.
+    worker's leases go to others, 0 for ever. `unknown_wait_s`: how long a request that this worker can't
+    run waits for one that can.
     """
 
     crawl: str
@@ -58,6 +59,7 @@ class Config:
     page_returns: int
     inside_networks: tuple[Network, ...]
     callback_limit_s: float
+    unknown_wait_s: float
 
     @classmethod
     def of(cls, spider: Spider) -> Config:
@@ -82,6 +84,7 @@ class Config:
             host_keys=HostKeys(one_of(settings, "FRONTIER_HOST_KEY", KINDS)),
             queued_in_redis=at_least(settings.getint, "FRONTIER_QUEUED_IN_REDIS", 0),
             callback_limit_s=at_least(settings.getfloat, "FRONTIER_CALLBACK_LIMIT_S", 0),
+            unknown_wait_s=at_least(settings.getfloat, "FRONTIER_UNKNOWN_WAIT_S", 0),
             page_returns=at_least(settings.getint, "FRONTIER_PAGE_RETURNS", 0),
             inside_networks=_networks(settings, "FRONTIER_INSIDE_NETWORKS"),
         )

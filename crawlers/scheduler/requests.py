@@ -21,6 +21,7 @@ from crawlers.frontier import (
     Lease,
     Link,
     NotPlainData,
+    Unknown,
     decode,
     encode,
     within,
@@ -205,7 +206,8 @@ class RequestCodec:
         _check_scheme(link.url, BadPayload)
         kind = self._kinds.get(link.kind) if link.kind else Request
         if kind is None:
-            raise BadPayload(f"its class {link.kind[:100]!r} is not one that may be queued")
+            error = Unknown if link.kind.isidentifier() else BadPayload
+            raise error(f"its class {link.kind[:100]!r} is not one that may be queued")
         try:
             return kind(
                 link.url,
@@ -233,6 +235,8 @@ class RequestCodec:
             return self._methods[name]
         method = getattr(self._spider, name, None) if name in self._callbacks else None
         if method is None or inspect.isclass(method):
-            raise BadPayload(f"the spider has no callback {name[:100]!r}")
+            there = inspect.getattr_static(self._spider, name, None) is not None
+            error = BadPayload if there or not name.isidentifier() or name.startswith("__") else Unknown
+            raise error(f"the spider has no callback {name[:100]!r}")
         self._methods[name] = method
         return method  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from crawlers.frontier import (
     FrontierError,
     NotPlainData,
     Refused,
+    Unknown,
     connect,
 )
 from crawlers.intake import Intake
@@ -124,6 +125,9 @@ class Scheduler(BaseScheduler):
         while held := self._worker.take():
             try:
                 request = self._codec.to_request(held.lease)
+            except Unknown as error:
+                self._worker.park(held.lease, str(error))
+                continue
             except BadPayload as error:
                 self._worker.spoil(held.lease, str(error))
                 continue

@@ -20,6 +20,7 @@ from .load import MOST_ENDED, MOST_WANTED
 from .manners import Manners
 from .outbox import Outbox
 from .pace import LINGER_S, Pace
+from .parking import Parking
 from .spares import Spares
 from .stats import count_exchange
 
@@ -67,6 +68,7 @@ class Worker:
         self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock, self._spare)
         self._sent_at, self._ask_at, self._busy_at = 0.0, 0.0, self._clock()
         self._pace = Pace()
+        self._parking = Parking(config.unknown_wait_s, self._stats)
         self._stopping = self._deaf = self._held_back = self._short = False
         self._run = 0
 
@@ -101,6 +103,11 @@ class Worker:
         """Ends a lease of which no request can be made, among the dead letters."""
         logger.warning("Set aside (queue of %s): %s", lease.host, reason)
         self._ended.failed.append(Failed(lease.id, reason, final=True))
+        self._buffer.extend(self._spares.follow([lease.host]))
+
+    def park(self, lease: Lease, reason: str) -> None:
+        """Gives a lease back that a newer worker may know to run."""
+        self._parking.add(lease.id, reason)
         self._buffer.extend(self._spares.follow([lease.host]))
 
     def take(self) -> Held | None:
@@ -183,7 +190,7 @@ class Worker:
         return self._waiting() <= self._config.prefetch // 2 and self._room() > 0
 
     def _has_news(self) -> bool:
-        return bool(self._ended or self._outbox.pressing or self.manners.pressing)
+        return bool(self._ended or self._parking or self._outbox.pressing or self.manners.pressing)
 
     def _spare(self, host: str) -> None:
         """`host` is to be left alone: what waits for a slot there goes back to the queue."""
@@ -215,6 +222,8 @@ class Worker:
         return due_at - now
 
     async def _exchange(self, want: int | None = None) -> None:
+        if self._parking:
+            await until_redis_answers(self._parking.hand_in(self._member))
         await self._outbox.find_hosts()
         batch = self._gather(want)
         prepared = self._member.prepare(batch)
@@ -290,6 +299,7 @@ class Worker:
         self.manners.put_back(batch)
         self._buffer.clear()
         self._spares.clear()
+        self._parking.clear()
         self._ended, self._ask_at = Ended(), 0.0
         self._completion.forget_all()
         if self.intake:

@@ -73,6 +73,7 @@ def test_hostile_requests_in_a_queue_become_dead_letters_and_the_crawl_ends(
             "SPIDER_MODULES": "tests.integration.spiders",
             "ITEM_PIPELINES": "{}",
             "RETRY_ENABLED": False,
+            "FRONTIER_UNKNOWN_WAIT_S": 0,
         },
         env={"REDIS_URL": redis_url},
     )
