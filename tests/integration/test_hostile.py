@@ -74,6 +74,7 @@ def test_hostile_requests_in_a_queue_become_dead_letters_and_the_crawl_ends(
             "ITEM_PIPELINES": "{}",
             "RETRY_ENABLED": False,
             "FRONTIER_UNKNOWN_WAIT_S": 0,
+            "FRONTIER_INSIDE_NETWORKS": "127.0.0.0/8",
         },
         env={"REDIS_URL": redis_url},
     )
