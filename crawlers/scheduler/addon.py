@@ -16,6 +16,7 @@ from crawlers.options import BadSetting, check, ensure_all
 from crawlers.redis_spiders import share_redis_settings
 
 from .cookies import SharedCookies
+from .development import is_development, stand_aside
 from .quirks import Quirks
 from .redirects import MetaRefresh, Redirects
 from .robots import RobotsTxt
@@ -45,6 +46,9 @@ class FrontierAddon:
     def update_settings(self, settings: BaseSettings) -> None:
         """Scrapy's call. Who has given one of these a place, or None, is left alone."""
         _stop_at_bad(settings)
+        if is_development():
+            stand_aside(settings)
+            return
         add = settings.setdefault_in_component_priority_dict
         add("SPIDER_MIDDLEWARES", StartOnce, 10)
         add("SPIDER_MIDDLEWARES", LinkSieve, 2000)  # next to the spider: Scrapy's own come up to 1000

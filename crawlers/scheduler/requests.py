@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from crawlers.frontier import (
     within,
 )
 
+from .callbacks import Callbacks
 from .fingerprints import fingerprint_of, fingerprint_of_url
 from .hostkeys import HostKeys
 from .start import START
@@ -35,7 +35,7 @@ from .turns import WAITS
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
 
-__all__ = ["RequestCodec", "Stencil", "callback_names", "fingerprint_of"]
+__all__ = ["RequestCodec", "Stencil", "fingerprint_of"]
 
 # Scrapy writes where a request was sent into its meta; a copy for another host must not inherit it.
 NOT_QUEUED = ("download_slot", "download_latency", START)
@@ -43,20 +43,6 @@ _MOST_HOST = 255  # characters
 _FIELDS = ("cookies", "flags", "cb_kwargs")
 # What middlewares write into the meta of a request that goes on with the page of another.
 _CONTINUES = ("retry_times", "redirect_times", WAITS)
-
-
-def callback_names(spider: Spider) -> frozenset[str]:
-    """The methods of `spider` that a queued request may name: its own and `parse`.
-
-    Those of Scrapy's and scrapy-redis' base classes, such as `__init__` or `from_crawler`, are not
-    callbacks, whoever writes their names into Redis.
-    """
-    names = {"parse"}
-    for cls in type(spider).__mro__:
-        if cls not in (Spider, object) and not cls.__module__.startswith("scrapy_redis"):
-            names |= {name for name, value in vars(cls).items() if callable(value)}
-    names -= {name for name in vars(Spider) if name not in {"parse", "_parse"}}
-    return frozenset(name for name in names if not name.startswith("__"))
 
 
 def _check_scheme(url: str, error: type[FrontierError]) -> None:
@@ -116,8 +102,7 @@ class RequestCodec:
         self._fingerprint = fingerprinter.fingerprint
         self._max_bytes = max_bytes
         self._host_keys = host_keys or HostKeys("host")
-        self._callbacks = callback_names(spider)
-        self._methods: dict[str, Callable[..., Any]] = {}
+        self._callbacks = Callbacks(spider)
         kinds = (FormRequest, JsonRequest, XmlRpcRequest, *map(load_object, classes))
         self._kinds: dict[str, type[Request]] = {kind.__name__: kind for kind in kinds}
 
@@ -188,15 +173,7 @@ class RequestCodec:
         link.extra = {name: getattr(request, name) for name in own}
 
     def _name(self, method: Callable[..., Any] | None, role: str) -> str | None:
-        if method is None or method == self._errback:
-            return None
-        name = getattr(method, "__name__", type(method).__name__)
-        if getattr(method, "__self__", None) is self._spider and name in self._callbacks:
-            return None if name == "parse" and role == "callback" else name
-        raise NotPlainData(
-            f"its {role} {name} is not a method of the spider {self._spider.name!r}, so that no other"
-            " worker could call it"
-        )
+        return None if method is None or method == self._errback else self._callbacks.name_of(method, role)
 
     def to_request(self, lease: Lease) -> Request:
         """The request of a `lease`. Raises :class:`BadPayload`."""
@@ -229,14 +206,4 @@ class RequestCodec:
             raise BadPayload(f"no request can be made of it: {error}") from None
 
     def _method(self, name: str | None) -> Callable[..., Any] | None:
-        if name is None:
-            return None
-        if name in self._methods:
-            return self._methods[name]
-        method = getattr(self._spider, name, None) if name in self._callbacks else None
-        if method is None or inspect.isclass(method):
-            there = inspect.getattr_static(self._spider, name, None) is not None
-            error = BadPayload if there or not name.isidentifier() or name.startswith("__") else Unknown
-            raise error(f"the spider has no callback {name[:100]!r}")
-        self._methods[name] = method
-        return method  # type: ignore[no-any-return]
+        return None if name is None else self._callbacks.find(name)
