@@ -34,8 +34,9 @@ class Verb:
 async def status(desk: Desk) -> int:
     """The counters of the crawl."""
     figures = await operations.overview(desk.crawl)
+    waiting = await operations.waiting_for(desk.crawl)
     if desk.opts.json:
-        print(json.dumps(figures))
+        print(json.dumps({**figures, "waiting_for": list(map(asdict, waiting))}))
         return 0
     times = {name: figures.pop(f"{name}_ms") for name in ("started", "finished")}
     rows: list[tuple[str, str]] = [
@@ -44,6 +45,7 @@ async def status(desk: Desk) -> int:
     ]
     now_ms = await desk.crawl.now_us() // 1000
     rows += [(name, ago(now_ms - when_ms)) for name, when_ms in times.items() if when_ms]
+    rows += [("waiting for", f"{counted(each.pages, 'page')}: {each.said}") for each in waiting]
     desk.table(["what", ">figure"], rows, "")
     return 0
 

@@ -103,6 +103,10 @@ class EngineView:
         idle = slot is None or slot.is_idle()
         return idle and not self._downloader.active and self._engine._start is None
 
+    def starting(self) -> bool:
+        """The spider's start is still to yield more."""
+        return self._engine._start is not None
+
     def on_continuation(self, hear: Callable[[Request, Request, Callable[[], Any]], Any]) -> None:
         """`hear(request, page, hand_over)` gives the scheduler what goes on with a page.
 

@@ -45,6 +45,7 @@ from .rotation import RotatingProxies
 from .sieve import LinkSieve
 from .start import START
 from .turns import Turns
+from .waiting import Vigil
 from .wiring import lacks_addon, lacks_store
 from .witness import heartbeat_for
 from .worker import Worker
@@ -266,6 +267,7 @@ class Scheduler(BaseScheduler):
         )
         self._worker.intake = intake
         self._start(intake.run())
+        self._start(Vigil(self._client, self._config, self._completion, intake, self._crawler.stats).run())
         self._start(self._mover().run())
 
     def _mover(self) -> Mover:

@@ -142,6 +142,20 @@ def test_while_robots_txt_answers_with_an_error_no_page_is_fetched(fleet: Fleet,
     assert not any("Traceback" in log for log in logs)
 
 
+def test_a_crawl_that_waits_for_a_host_says_so_once_and_what_for(fleet: Fleet, site: PracticeSite) -> None:
+    # Given a host whose robots.txt answers 500
+    site.tell(HOSTS[0], Behaviour(robots_status=500))
+    # When a worker is at it for a while
+    fleet.start(1, FRONTIER_QUIET_S=0.5, FRONTIER_BACK_OFF_S=4)
+    wait_until(lambda: "The crawl waits for" in fleet.workers[0].log_text, 30)
+    time.sleep(2)
+    # Then it has said once, as a warning, for whom, how many pages, and why
+    (said,) = [line for line in fleet.workers[0].log_text.splitlines() if "The crawl waits for" in line]
+    assert "WARNING" in said
+    assert f"waits for {HOSTS[0]}, which may be asked again at" in said
+    assert "(robots.txt: HTTP 500); 1 pages wait" in said
+
+
 def test_a_host_without_robots_txt_is_free(fleet: Fleet, site: PracticeSite) -> None:
     # Given a host that has none, when it is crawled, then all of it is
     site.tell(HOSTS[0], Behaviour(robots_status=404))

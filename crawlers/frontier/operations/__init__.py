@@ -12,6 +12,7 @@ from .exporting import export
 from .finding import Place, where
 from .importing import Imported, first_line, import_from
 from .restoring import Restorer
+from .waiting import Waiting, waiting_for
 
 __all__ = [
     "BadRequest",
@@ -24,6 +25,7 @@ __all__ = [
     "Report",
     "Restorer",
     "UnknownCrawl",
+    "Waiting",
     "WorkerState",
     "check",
     "clear",
@@ -41,6 +43,7 @@ __all__ = [
     "resume",
     "retry_dead",
     "seal",
+    "waiting_for",
     "where",
     "workers",
 ]
