@@ -31,8 +31,9 @@ MOST_COOKIE_BYTES = 65_536
 class Member:
     """One worker's part in a crawl, from `join` to `leave`, under a name that is never used again."""
 
-    def __init__(self, frontier: Frontier, name: str, terms: Terms) -> None:
+    def __init__(self, frontier: Frontier, name: str, terms: Terms, joined: Joined) -> None:
         self.name = name
+        self._joined = joined
         self._frontier = frontier
         self._terms = terms
         self._sequence = 0
@@ -48,6 +49,9 @@ class Member:
     def _values(self, batch: Batch) -> dict[str, Any]:
         return {
             "worker": self.name,
+            "born": self._joined.born,
+            "run": self._joined.run,
+            "generation": self._joined.generation,
             "sequence": self._sequence,
             "found": _by_queue(batch.found),
             "done": self._by_host(batch.done),
@@ -69,12 +73,14 @@ class Member:
         """Sends what :meth:`prepare` made. Raises redis-py's errors; then send the same again."""
         reply = await scripts.EXCHANGE(self._frontier.client, self._frontier.keys, prepared)
         if reply[0] != 0:
-            return Reply(fenced=True)
-        _, leases, counts, due_ms, finished, workers, known, sealed, spent, spares, spared = reply
+            _, counts, run, lost = reply
+            return Reply(fenced=True, counts=Counts(*counts), run=run, lost=lost == 1, later=lost == 2)
+        _, leases, counts, due_ms, finished, workers, known, sealed, spent, spares, spared, missing = reply
         for id_ in self._ending:
             self._hosts.pop(id_, None)
         return Reply(
             fenced=False,
+            missing=missing,
             leases=[self._lease(*leases[at : at + 3]) for at in range(0, len(leases), 3)],
             counts=Counts(*counts),
             due_ms=None if due_ms < 0 else due_ms,
@@ -160,7 +166,8 @@ class Frontier:
             state = await scripts.JOIN(self.client, self.keys, packed)
             if state != [-1]:
                 break
-        return Member(self, unique, terms), Joined(*state)
+        joined = Joined(*state)
+        return Member(self, unique, terms, joined), joined
 
     async def _bring_policy(self, key: str, policy: dict[str, HostPolicy]) -> None:
         """Bit by bit to a key of its own, which `join` takes: all at once would hold Redis up."""

@@ -1,6 +1,7 @@
 -- exchange: a worker hands in what it did and found, proves to be alive, and leases more.
 --
 -- input.worker        name given at `join`
+-- input.born          with `run` and `generation`: where the worker joined
 -- input.sequence      1, 2, 3, ... of this worker; the same number again is the same exchange again
 -- input.found         {host, priority, continues, fingerprints, elements}, ...: links, as elements of their queue;
 --                     priority: as text; continues: retries or redirects of pages of this crawl; a fingerprint
@@ -20,8 +21,8 @@
 -- input.opened        hosts of starts that lie inside
 -- ARGV[2]             '1': Redis has not run this script since it was started
 --
--- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent, spares, spared}, or {FENCED}
--- without any effect:
+-- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent, spares, spared, missing}, or
+-- {FENCED, counters, run, lost} without any effect:
 --   leases    lease, record, flags, ... in one row; record: "priority host leased_ms attempts payload"; flags as
 --             in leasing.lua
 --   counters  enqueued, done, queued, leased, dead, dropped; version of the cookies
@@ -31,6 +32,10 @@
 --   sealed    1: the crawl takes no more links and start URLs
 --   spent     hosts that have just had all the pages that the crawl allows them
 --   spares    host, number, ... in one row: of its leases there so many, the last, have no slot, see library.lua
+--   missing   leases that the worker has ended and Redis didn't know; -1: there are requests that nobody can lease
+--             or has leased, for keys were removed
+--   lost      1: this isn't the frontier that the worker joined, or one of an earlier run; 2: it was cleared, or
+--             is at a later run; else 0
 --   spared    hosts of these that are to be left alone: their spares are to be released
 
 -- Redis came back, and may have forgotten when hosts were asked: as if it had been just now.
@@ -109,6 +114,8 @@ local function exonerate_all(leases_key, fields)
 end
 
 -- 3. Completions. A lease that this worker doesn't hold changes nothing.
+local missing = 0 -- leases that were this worker's, and that Redis doesn't know
+
 local function complete(leases_key, spares)
   local names, completed, suspected = {}, 0, are_suspects()
   for i, group in ipairs(input.done) do names[i] = group[1] end
@@ -121,7 +128,7 @@ local function complete(leases_key, spares)
     in_slices(fields, function(...) ended = ended + redis.call('HDEL', leases_key, ...) end)
     end_leases(host, ended, spares)
     if has_turn and redis.call('HEXISTS', leases_key, turn_of) == 0 then end_turn(host, host.starting) end
-    completed = completed + ended
+    completed, missing = completed + ended, missing + #fields - ended
   end
   count('done', completed)
   return completed
@@ -177,29 +184,52 @@ local function leased_before(leases_key, first, last)
   return leased
 end
 
+local function counts()
+  return { meta.enqueued, meta.done, meta.queued, meta.leased, meta.dead, meta.dropped, meta.cookies }
+end
+
+-- Whether some requests can never be leased, or are nobody's: keys were removed. Asked where nothing is due.
+local MOST_ASKED = 32
+local function is_stuck()
+  if meta.paused == 1 or redis.call('ZCARD', URGENT) > 0 then return false end
+  if meta.queued > 0 then return meta.leased == 0 end
+  if meta.leased <= 0 or redis.call('ZCARD', WORKERS) > MOST_ASKED then return meta.leased < 0 end
+  local held = 0
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+    held = held + redis.call('HLEN', base .. ':leases:' .. worker)
+  end
+  return held == 0
+end
+
 local function reply(leased, known, spares)
   local due = redis.call('ZRANGE', READY, 0, 0, 'WITHSCORES')[2]
   local due_ms = due and math.max(0, math.ceil((due - now_us) / 1000)) or -1
   if terms.strict == 1 and redis.call('ZCARD', URGENT) > 0 then due_ms = 0 end
   local finished = is_finished()
   save_counters()
-  local counters = { meta.enqueued, meta.done, meta.queued, meta.leased, meta.dead, meta.dropped, meta.cookies }
-  return { OK, leased, counters, due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent,
-           spares_left(spares), hosts_to_spare(spares) }
+  if not due and #leased == 0 and meta.queued + meta.leased ~= 0 and missing == 0 and is_stuck() then missing = -1 end
+  return { OK, leased, counts(), due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent,
+           spares_left(spares), hosts_to_spare(spares), missing }
 end
 
 local worker_key = base .. ':worker:' .. input.worker
 local leases_key = sound(base .. ':leases:' .. input.worker, 'hash')
-if not redis.call('ZSCORE', WORKERS, input.worker) then return { FENCED } end
+-- Redis was emptied, restored from an older copy, or another has taken its place.
+local lost = meta.born ~= input.born or meta.run < input.run or meta.generation < input.generation
+if lost then return { FENCED, counts(), meta.run, 1 } end
 local before = first_use('hash', 'HMGET', worker_key, 'sequence', 'first', 'last', 'done', 'spares', 'ended')
-if before[6] then return { FENCED } end
+-- Who is ended has no record, or one that says so: if it has, the key with all workers was removed.
+local is_later = meta.run > input.run or meta.generation > input.generation
+if before[6] or not (before[1] or redis.call('ZSCORE', WORKERS, input.worker)) then
+  return { FENCED, counts(), meta.run, is_later and 2 or 0 }
+end
 local sequence = whole(before[1])
 if sequence ~= input.sequence and sequence ~= input.sequence - 1 then
   -- Redis came back without its last writes: what this worker believes to hold may be another's now.
   remove_worker(input.worker, 'left')
   save_hosts()
   save_counters()
-  return { FENCED }
+  return { FENCED, counts(), meta.run, 0 }
 end
 
 local spares = read_spares(before[5])

@@ -12,8 +12,10 @@
 --
 -- Returns {-1} while there are leases of dead workers to be taken back, or the policy isn't there: bring that, and
 -- call it again. Then
--- {run, workers, queued, seen, over}: which run of the crawl this is, counted from 1; the workers
--- that were alive already; what is queued and seen from before; 1 if that run has finished.
+-- {run, workers, queued, seen, over, born, generation, age_ms}:
+-- which run of the crawl this is, counted from 1; the workers
+-- that were alive already; what is queued and seen from before; 1 if that run has finished;
+-- which frontier and generation it is; for how long the run has been under way.
 
 local has_more = reap(20)
 save_hosts()
@@ -27,6 +29,7 @@ local over = meta.finished == 1 and meta.run == input.run
 local finished = meta.finished == 1 and not over
 local new, anew = meta.generation == 0, (finished and not input.persist) or (input.flush and alive == 0)
 if new then meta.generation = 1 end
+if meta.born == 0 then meta.born = now_us end
 if anew then
   -- Workers of the finished run that are still closing hold nothing any more.
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do remove_worker(worker, 'left') end
@@ -56,4 +59,5 @@ end
 redis.call('HSET', POLICY, '*', cmsgpack.pack(input.terms))
 
 save_counters()
-return { meta.run, alive, meta.queued, meta.seen, over and 1 or 0 }
+local age_ms = now_ms - (whole(redis.call('HGET', META, 'started_ms')) or now_ms)
+return { meta.run, alive, meta.queued, meta.seen, over and 1 or 0, meta.born, meta.generation, age_ms }

@@ -12,7 +12,8 @@
 local tag = string.sub(KEYS[1], 1, -6)
 local input = cmsgpack.unpack(ARGV[1])
 
-local META = KEYS[1]               -- hash    counters, generation, run, size of the seen set; `paused`: no
+local META = KEYS[1]               -- hash    counters, generation, run, size of the seen set; `born`: us of
+                                   --         its first join, by which another frontier is told; `paused`: no
                                    --         leases are handed out; `sealed`: no links are taken;
                                    --         `scrapy_redis`: its fingerprints are in the seen set
 local WORKERS = tag .. ':workers'  -- zset    worker -> ms at which it is taken for dead

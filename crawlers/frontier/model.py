@@ -208,7 +208,9 @@ class Reply:
     were dropped, as seen before, too late for a `sealed` crawl, or more than their hosts are allowed; `spent`
     are hosts that have just had all they are. `spares`: of the worker's leases of a host so many, the last,
     are beyond its limit, each to start in the place of another that is over; `spared`: hosts of which none
-    is to start any more. Of a `fenced` reply nothing else counts.
+    is to start any more. `missing`: so many leases that the worker has ended were not in Redis; -1: there
+    are requests that nobody can lease or has leased. Of a `fenced` reply only `counts` and `run` count, and
+    whether the frontier that the worker joined is `lost`, or was cleared or is at a `later` run.
     """
 
     fenced: bool
@@ -222,12 +224,17 @@ class Reply:
     spent: list[str] = field(default_factory=list)
     spares: dict[str, int] = field(default_factory=dict)
     spared: list[str] = field(default_factory=list)
+    missing: int = 0
+    run: int = 0
+    lost: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
     """What a worker finds when it joins: the crawl's run, counted from 1, how many workers were there
-    already, what is queued and seen from before, and whether the run has finished without it.
+    already, what is queued and seen from before, whether the run has finished without it, which
+    frontier and generation it is, and for how long the run has been under way.
     """
 
     run: int
@@ -235,6 +242,9 @@ class Joined:
     queued: int
     seen: int
     over: int = 0
+    born: int = field(default=0, compare=False)
+    generation: int = field(default=1, compare=False)
+    age_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

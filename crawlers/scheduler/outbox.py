@@ -14,9 +14,12 @@ from .inside import host_to_open
 from .load import BYTES_FOR_ONE, MOST_FOUND_COST, QUEUE_COST
 
 _MOST_KNOWN = 200_000  # fingerprints remembered as seen, at some 100 bytes each
-# With `appendfsync everysec` Redis may come back without what it acknowledged in its last second, two
-# where its disk is slow.
-_FORGOTTEN_S = 3
+FORGOTTEN_S = 3
+"""With `appendfsync everysec` Redis may come back without what it acknowledged in its last second, two where
+its disk is slow."""
+# Start requests of the run that are kept, at some 300 bytes each, for a Redis that comes back older than
+# that, as a replica that lagged behind does. Beyond, those of the last seconds are.
+_MOST_STARTED = 100_000
 
 
 class Outbox:
@@ -105,14 +108,17 @@ class Outbox:
         self._settle_waiting()
         self._trim_known()
 
-    def put_back(self, batch: Batch) -> None:
+    def put_back(self, batch: Batch, *, is_behind: bool = False) -> None:
         """`batch` changed nothing, and Redis may have forgotten its last seconds.
 
-        Links that a page led to will be found again with their page; what start yielded would not.
+        Links that a page led to will be found again with their page; what start yielded would not. What isn't
+        deduplicated goes in again only where it is recent, or Redis `is_behind` for certain.
         """
+        since = self._clock() - FORGOTTEN_S
+        again = [f for at, f in self._started if is_behind or at >= since or f.fingerprint is not None]
         self._links.extendleft(reversed(batch.found))
-        self._links.extendleft(found for _, found in reversed(self._started))
-        self._entered -= len(self._started)
+        self._links.extendleft(reversed(again))
+        self._entered -= len(again)
         self._started.clear()
         self._refused = batch.refused + self._refused
         self._opening = list(self._opened)
@@ -125,12 +131,13 @@ class Outbox:
         self._opened.clear()
         self._opening.clear()
         self._known.clear()
+        self._started.clear()
         self._entered = self._put
 
     def _remember_start(self, batch: Batch) -> None:
         now = self._clock()
         self._started.extend((now, found) for found in batch.found if found.start)
-        while self._started and self._started[0][0] < now - _FORGOTTEN_S:
+        while len(self._started) > _MOST_STARTED and self._started[0][0] < now - FORGOTTEN_S:
             self._started.popleft()
 
     def _settle_waiting(self) -> None:

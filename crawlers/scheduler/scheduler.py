@@ -37,6 +37,7 @@ from .inside import Guard, guard_reactor
 from .job import differences, job_of
 from .lean import make_lean
 from .limits import Limits
+from .loss import LOST, FrontierLost
 from .plainurls import PlainUrls
 from .politeness import Downloader
 from .requests import RequestCodec
@@ -290,10 +291,14 @@ class Scheduler(BaseScheduler):
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A loop that ends by an error ends the worker, loudly: its leases would be renewed for ever."""
         if not task.cancelled() and (error := task.exception()):
-            logger.critical("The worker can't go on", exc_info=error)
+            is_lost = isinstance(error, FrontierLost)
+            logger.critical(
+                "%s", error if is_lost else "The worker can't go on", exc_info=not is_lost and error
+            )
             self._heartbeat.stop()
             assert self._crawler.engine is not None
-            deferred_from_coro(self._crawler.engine.close_spider_async(reason="frontier_error"))
+            reason = LOST if is_lost else "frontier_error"
+            deferred_from_coro(self._crawler.engine.close_spider_async(reason=reason))
 
     async def _close(self) -> None:
         if not self._tasks:  # it could not even be opened
@@ -306,9 +311,11 @@ class Scheduler(BaseScheduler):
         try:
             if run.done() and not run.exception():
                 await self._worker.close()
-            else:
+            elif not run.done() or not isinstance(run.exception(), FrontierLost):
                 run.cancel()
                 raise RedisUnreachable("The last exchange did not end")
+        except FrontierLost as error:
+            logger.critical("%s", error)
         except RedisUnreachable as error:
             ttl_s = self._config.terms.ttl_ms / 1000
             self._heartbeat.stop()

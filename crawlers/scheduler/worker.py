@@ -17,6 +17,7 @@ from crawlers.retrying import until_redis_answers
 
 from .completion import Ended, Held
 from .load import MOST_ENDED, MOST_WANTED
+from .loss import Watch
 from .manners import Manners
 from .outbox import Outbox
 from .pace import LINGER_S, Pace
@@ -70,7 +71,7 @@ class Worker:
         self._pace = Pace()
         self._parking = Parking(config.unknown_wait_s, self._stats)
         self._stopping = self._deaf = self._held_back = self._short = False
-        self._run = 0
+        self._run, self._watch = 0, Watch(frontier.crawl, self._clock)
 
     @property
     def poll_s(self) -> float:
@@ -147,6 +148,7 @@ class Worker:
             self._forget_the_run()
         self._run = joined.run
         self.on_join(self._member.name)
+        self._watch.joined(joined)
         return joined.run
 
     async def run(self) -> None:
@@ -233,7 +235,7 @@ class Worker:
             self._config.patience_s if self._stopping else None,
         )
         if reply.fenced:
-            await self._come_back(batch)
+            await self._come_back(batch, reply)
         else:
             self._apply(batch, reply)
 
@@ -266,6 +268,7 @@ class Worker:
     def _apply(self, batch: Batch, reply: Reply) -> None:
         now = self._clock()
         self.counts, self.workers = reply.counts, reply.workers
+        self._watch.hear(reply)
         self.takes_start_urls = not (reply.sealed or self._deaf or self._held_back)
         self._pace.hear(reply)
         self._short = len(reply.leases) < batch.want
@@ -289,13 +292,12 @@ class Worker:
         self._buffer.extend(h for h in held if not h.lease.timed)
         return bool(held)
 
-    async def _come_back(self, batch: Batch) -> None:
+    async def _come_back(self, batch: Batch, reply: Reply) -> None:
         """Fenced: the leases are others' now. Links found stay true and go out under a new name."""
         held, ttl_s = self._waiting() + len(self._completion), self._config.terms.ttl_ms / 1000
-        said = "%s was taken for dead after %.0f s without an exchange; its %d requests are others' now"
-        logger.warning(said, self._member.name, ttl_s, held)
+        is_behind = self._watch.fenced(reply, self._member.name, ttl_s, held)
         self._stats.inc_value("frontier/fenced")
-        self._outbox.put_back(batch)
+        self._outbox.put_back(batch, is_behind=is_behind)
         self.manners.put_back(batch)
         self._buffer.clear()
         self._spares.clear()
