@@ -27,6 +27,12 @@ _PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)+/?(?:\?[A-Za-z0-9
 
 _TRANSLATORS = {"html": HTMLTranslator(), "xml": GenericTranslator()}
 _WHITESPACE = " \t\n\r\f"
+# Characters. What is longer leads nowhere: servers take 8,000 (RFC 9110, 4.1), hosts have 253 at most, and
+# to encode either takes more than linear time.
+_MOST_URL = 65_536
+_MOST_HOST = 1_024
+MOST_BASE = 2_083
+"""Characters of a base; a longer one, of which each link of a page would be made, is passed over."""
 _SCHEMES = ("http", "https")
 
 
@@ -41,11 +47,13 @@ class Links:
     Scrapy has for requests: allowed domains, depth, length, referrer, deduplication. A URL of which no
     request can be made is set aside by itself. What needs more than this, as a POST does, needs a request.
 
+    `set_aside`: further URLs, which are not to be fetched but to become dead letters, each with its reason.
+
     Scrapy shows what an errback makes of a failed download to no spider middleware, so that Links can't be
     recognised there: ``yield from links.requests()``.
     """
 
-    __slots__ = ("callback", "cb_kwargs", "meta", "priority", "urls")
+    __slots__ = ("callback", "cb_kwargs", "meta", "priority", "set_aside", "urls")
 
     def __init__(
         self,
@@ -55,12 +63,14 @@ class Links:
         priority: int = 0,
         meta: Mapping[str, Any] | None = None,
         cb_kwargs: Mapping[str, Any] | None = None,
+        set_aside: Mapping[str, str] | None = None,
     ) -> None:
         self.urls = list(urls)
         self.callback = callback
         self.priority = priority
         self.meta = dict(meta or {})
         self.cb_kwargs = dict(cb_kwargs or {})
+        self.set_aside = set_aside or {}
 
     @classmethod
     def of(
@@ -144,8 +154,12 @@ def absolute(base: str, href: str, encoding: str = "utf-8") -> str | None:
 
     Without fragment, and as Scrapy sends it. `encoding` is that of the page: its queries are encoded in it.
     """
+    if len(href) > _MOST_URL:
+        return None
     try:
         url = urldefrag(urljoin(base, href.strip(_WHITESPACE))).url
+        if len(urlsplit(url).netloc) > _MOST_HOST:
+            return None
         url = safe_url_string(url, encoding)
         parts = urlsplit(url)
         return url if parts.scheme in _SCHEMES and parts.hostname else None

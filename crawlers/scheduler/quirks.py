@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from scrapy.http import HtmlResponse, Response, TextResponse
+from scrapy.selector import Selector
 from scrapy.utils.response import _baseurl_cache, get_base_url
 from w3lib.encoding import html_body_declared_encoding, http_content_type_encoding
 from w3lib.url import safe_url_string
 
-from crawlers.links import absolute
+from crawlers.links import MOST_BASE, absolute
+from crawlers.markup import NEVER_CROWDED, few_attributes
 
 from .refresh import HEAD
 
@@ -28,6 +30,8 @@ class Quirks:
 
     - An encoding that is declared and is none of text is passed over for what is declared next, at last for
       UTF-8, or windows-1252 where that can't be. So `response.text`, selectors and link extractors work.
+    - The selectors of a large page see the first 256 attributes of an element: with all, libxml2 would take
+      quadratic time.
     - A `<base>` that is no http or https address is passed over for the address of the page.
     """
 
@@ -42,9 +46,24 @@ class Quirks:
             return response
         if not is_of_text(response.encoding):
             response = response.replace(encoding=_next_encoding(response))
+        if type(response) is HtmlResponse and len(response.body) > NEVER_CROWDED:
+            response = response.replace(cls=LargeHtmlResponse)
         if isinstance(response, HtmlResponse) and "<base" in response.text[:HEAD].lower():
             _check_base(response)
         return response
+
+
+class LargeHtmlResponse(HtmlResponse):
+    """Its selectors take linear time."""
+
+    @property
+    def selector(self) -> Selector:
+        """As Scrapy's."""
+        if self._cached_selector is None:
+            self._cached_selector = Selector(
+                text=few_attributes(self.text), type="html", base_url=get_base_url(self)
+            )
+        return self._cached_selector
 
 
 @lru_cache(maxsize=256)
@@ -79,5 +98,5 @@ def _check_base(response: HtmlResponse) -> None:
         base = get_base_url(response)
     except ValueError:
         base = ""
-    if absolute(base, "") is None:
+    if absolute(base, "") is None or len(base) > MOST_BASE:
         _baseurl_cache[response] = safe_url_string(response.url)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy import Request, signals
 
+from crawlers.frontier import Refused
 from crawlers.links import Links
 
 from .config import BadSetting
 from .onward import Onward, is_drop_heard, is_heard
-from .straight import Straight, refused_link
+from .straight import MOST_PREVIEW, Straight, refused_link
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -85,6 +86,8 @@ class LinkSieve:
 
     def _requests(self, links: Links, response: Response) -> Iterator[Request]:
         """What of `links` doesn't go straight to the frontier."""
+        for url, reason in links.set_aside.items():
+            self._refuse(Refused("request", url.encode(errors="replace")[:MOST_PREVIEW], reason))
         if self._straight is None or links.meta.get("verbatim_url") or is_heard(self._crawler):
             return self._each(links)
         self._straight.take(links, response)
@@ -96,11 +99,13 @@ class LinkSieve:
             try:
                 yield links.request(url)
             except (TypeError, ValueError) as error:
-                refused = refused_link(url, error)
-                if self._worker is None:
-                    logger.warning("Left out %r: %s", refused.payload, refused.reason)
-                else:
-                    self._worker.refuse(refused)
+                self._refuse(refused_link(url, error))
+
+    def _refuse(self, refused: Refused) -> None:
+        if self._worker is None:
+            logger.warning("Left out %r: %s", refused.payload, refused.reason)
+        else:
+            self._worker.refuse(refused)
 
     def _is_dropped(self, request: Request, *, is_heard: bool) -> bool:
         fingerprint = self._codec.fingerprint(request)

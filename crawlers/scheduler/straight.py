@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .requests import RequestCodec, Stencil
     from .worker import Worker
 
-_MOST_PREVIEW = 500  # bytes of a URL that its dead letter shows
+MOST_PREVIEW = 500  # bytes of a URL that its dead letter shows
 
 # An origin, and a rest that Scrapy sends as it is. It says nothing of any other URL.
 PLAIN = re.compile(
@@ -33,7 +33,7 @@ PLAIN = re.compile(
 
 def refused_link(url: object, error: Exception) -> Refused:
     """What is set aside where no request can be made of `url`."""
-    preview = str(url).encode(errors="replace")[:_MOST_PREVIEW]
+    preview = str(url).encode(errors="replace")[:MOST_PREVIEW]
     return Refused("request", preview, f"no request can be made of it: {error}")
 
 

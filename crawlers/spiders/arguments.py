@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import regex  # type: ignore[import-untyped]  # it ships no types
 from scrapy import Spider
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def number(name: str, text: str) -> int:
     return int(text)
 
 
-def pattern(name: str, text: str) -> re.Pattern[str] | None:
+def pattern(name: str, text: str) -> regex.Pattern[str] | None:
     """The regular expression `text`, None if empty. Raises :class:`BadArgument` naming it."""
     try:
-        return re.compile(text) if text else None
-    except re.error as error:
+        return regex.compile(text) if text else None
+    except regex.error as error:
         raise BadArgument(f"-a {name}={text}: not a regular expression, {error}") from None

@@ -8,6 +8,7 @@ parsed once and its links are collected in one walk.
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,22 +16,30 @@ from lxml import etree  # type: ignore[import-untyped]  # it ships no types
 from lxml.html import HTMLParser, document_fromstring  # type: ignore[import-untyped]
 from scrapy.http import HtmlResponse
 
-from crawlers.links import absolute, query_encoding, resolve
+from crawlers.links import MOST_BASE, absolute, query_encoding, resolve
+from crawlers.markup import few_attributes
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement
     from scrapy.http import Response
 
-_PARSER = HTMLParser(encoding="utf-8", huge_tree=True)
-
 # libxml2 2.14 stops at </html>, and browsers go on. A name that means nothing takes its place. Only
 # the name is replaced: looking for the closing > would take quadratic time on a hostile page.
 _HTML_END = re.compile(r"</[hH][tT][mM][lL](?=[\s/>])")
 
-_VISIBLE_TEXT = etree.XPath(
-    "/descendant::text()[not(parent::script or parent::style or parent::title or parent::template)]",
-    smart_strings=False,
-)
+
+_VISIBLE = "/descendant::text()[not(parent::script or parent::style or parent::title or parent::template)]"
+
+
+class _Tools(threading.local):
+    """lxml's, which are locked while one thread uses them: each has its own."""
+
+    def __init__(self) -> None:
+        self.parser = HTMLParser(encoding="utf-8", huge_tree=True)
+        self.visible_text = etree.XPath(_VISIBLE, smart_strings=False)
+
+
+_tools = _Tools()
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -47,9 +56,9 @@ class HtmlPage:
         self._root = self._parse(response) if isinstance(response, HtmlResponse) else None
 
     def _parse(self, response: HtmlResponse) -> HtmlElement | None:
-        text = _HTML_END.sub("</ignored", self._decode(response))
+        text = few_attributes(_HTML_END.sub("</ignored", self._decode(response)))
         try:
-            return document_fromstring(text.encode("utf-8", "replace"), parser=_PARSER)
+            return document_fromstring(text.encode("utf-8", "replace"), parser=_tools.parser)
         except (etree.LxmlError, ValueError):
             return None
 
@@ -74,7 +83,7 @@ class HtmlPage:
         """The characters of the visible text, whitespace collapsed."""
         if self._root is None:
             return 0
-        return len(" ".join("".join(_VISIBLE_TEXT(self._root)).split()))
+        return len(" ".join("".join(_tools.visible_text(self._root)).split()))
 
     def links(self) -> list[str]:
         """The distinct http and https addresses that `<a>` and `<area>` lead to, in their order.
@@ -91,7 +100,7 @@ class HtmlPage:
                 continue
             if element.tag != "base":
                 hrefs[href] = None
-            elif base is None:
+            elif base is None and len(href) <= MOST_BASE:
                 base = absolute(self._url, href, self._encoding)
         return list(dict.fromkeys(resolve(base or self._url, hrefs, self._encoding)))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from scrapy.http import Response
 
@@ -12,7 +13,13 @@ from crawlers.items import Page
 from crawlers.links import Links, origin
 
 from .arguments import ArgumentSpider, BadArgument, number, pattern, start_urls
+from .choice import Choice
 from .htmlpage import HtmlPage, host_port
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+_AT_ONCE = 500  # links of a large page before the loop sees to others; they take some 10 ms
 
 
 class PagesSpider(ArgumentSpider):
@@ -40,6 +47,16 @@ class PagesSpider(ArgumentSpider):
         "URLLENGTH_LIMIT": 8000,
     }
 
+    most_loop_bytes = 1_000_000
+    """PAGES_LOOP_BYTES: a larger page is read in a thread; 0: none is."""
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        """Scrapy's way to make one."""
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.most_loop_bytes = crawler.settings.getint("PAGES_LOOP_BYTES", cls.most_loop_bytes)
+        return spider
+
     def __init__(
         self,
         url: str = "",
@@ -55,29 +72,47 @@ class PagesSpider(ArgumentSpider):
             raise BadArgument(f"-a follow={follow}: it must be host or none")
         self.start_urls = start_urls(url)
         self._follow = follow == "host"
-        self._allow = pattern("allow", allow)
-        self._deny = pattern("deny", deny)
+        self._choice = Choice(pattern("allow", allow), pattern("deny", deny))
         self._depth = number("depth", depth)
 
-    def parse(self, response: Response) -> Iterator[Page | Links]:
-        """The page, then the pages it leads to."""
+    def parse(self, response: Response) -> Iterator[Page | Links] | AsyncIterator[Page | Links]:
+        """The page, then the pages it leads to. A large one is read in a thread, so that others go on."""
+        is_large = 0 < self.most_loop_bytes < len(response.body)
+        return self._in_thread(response) if is_large else self._at_once(response)
+
+    def _at_once(self, response: Response) -> Iterator[Page | Links]:
+        page, links = self._read(response)
+        yield page
+        yield links
+
+    async def _in_thread(self, response: Response) -> AsyncIterator[Page | Links]:
+        page, links = await asyncio.to_thread(self._read, response)
+        yield page
+        yield Links([], set_aside=links.set_aside)
+        for part in range(0, len(links.urls), _AT_ONCE):
+            yield Links(links.urls[part : part + _AT_ONCE], self.parse)
+            await asyncio.sleep(0)
+
+    def _read(self, response: Response) -> tuple[Page, Links]:
         html = HtmlPage(response)
-        links = html.links()
-        yield Page(
+        found = html.links()
+        page = Page(
             url=response.url,
             status=response.status,
             title=html.title(),
             text_length=html.text_length(),
-            links=len(links),
+            links=len(found),
             content_type=_content_type(response),
             fetched_at=datetime.now(UTC),
             depth=response.meta.get("depth", 0),
             referrer=_referrer(response),
         )
-        if self._goes_on_from(response):
-            home, host = f"{origin(response.url)}/", host_port(response.url)
-            here = (link for link in links if link.startswith(home) or host_port(link) == host)
-            yield Links(filter(self._wants, here), self.parse)
+        if not self._goes_on_from(response):
+            return page, Links([])
+        home, host = f"{origin(response.url)}/", host_port(response.url)
+        here = (link for link in found if link.startswith(home) or host_port(link) == host)
+        wanted, untold = self._choice.of(here)
+        return page, Links(wanted, self.parse, set_aside=untold)
 
     def _goes_on_from(self, response: Response) -> bool:
         if not self._follow or response.status >= 400:
@@ -86,11 +121,6 @@ class PagesSpider(ArgumentSpider):
             return False
         asked = response.meta.get("redirect_urls", [response.url])[0]
         return _site(asked) == _site(response.url)
-
-    def _wants(self, url: str) -> bool:
-        if self._allow and not self._allow.search(url):
-            return False
-        return not (self._deny and self._deny.search(url))
 
 
 def _site(url: str) -> tuple[str, int]:

@@ -26,6 +26,7 @@ ROOMS = (
     "deep",
     "heartbeat",
     "links",
+    "markup",
     "scheduler",
     "downloads",
     "fast",
