@@ -60,9 +60,10 @@ class LargeHtmlResponse(HtmlResponse):
     def selector(self) -> Selector:
         """As Scrapy's."""
         if self._cached_selector is None:
-            self._cached_selector = Selector(
-                text=few_attributes(self.text), type="html", base_url=get_base_url(self)
-            )
+            body = few_attributes(self.text).encode("utf-8", "replace")
+            shown = HtmlResponse(self.url, body=body, encoding="utf-8")
+            _baseurl_cache[shown] = get_base_url(self)
+            self._cached_selector = Selector(shown)
         return self._cached_selector
 
 

@@ -71,3 +71,17 @@ def test_what_is_well_stays_as_it_is() -> None:
     ):
         assert seen(response) is response
     assert page(b"<base href='/up/'>").urljoin("next") == "http://host/up/next"
+
+
+def test_a_large_page_has_the_selectors_of_a_small_one() -> None:
+    # Given a page of more than 100 KB with an element that is crowded, and a bad base
+    crowd = " ".join(f"a{number}=b" for number in range(20_000))
+    body = f"<base href='http://[bad/'><p id=x {crowd}>caf\u00e9</p><a href='next'>x</a>".encode("latin-1")
+    # When it is seen by a spider
+    response = page(body, "text/html; charset=latin-1")
+    # Then it reads as ever, but for attributes beyond the 256th
+    assert response.body == body
+    assert response.css("p::text").get() == "caf\u00e9"
+    assert len(response.css("p")[0].attrib) == 256
+    assert [request.url for request in response.follow_all(css="a")] == ["http://host/dir/next"]
+    assert [link.url for link in LinkExtractor().extract_links(response)] == ["http://host/dir/next"]
