@@ -16,6 +16,7 @@ What can be an `_id` is said in `crawlers/mongo/documents.py`, what becomes of a
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
@@ -23,10 +24,13 @@ from functools import lru_cache
 from hashlib import blake2b
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from itemadapter import ItemAdapter
 
 from .values import NotStorable, plain
+
+_JUST_NOW_S = 60
 
 
 @dataclass(slots=True)
@@ -182,6 +186,35 @@ def _declared(cls: type, name: str) -> Any:
     """What a class of items says about itself under `name`, unless that is one of its fields."""
     own = ItemAdapter.get_field_names_from_class(cls) or ()
     return None if name in own else getattr(cls, name, None)
+
+
+def passing_fields(item: Any) -> list[str]:
+    """The fields that give an item without an identity of its own another one each time that it is made.
+
+    They hold this moment, as a datetime, text as of ISO 8601 or a Unix time, or a UUID that is random.
+    """
+    fields = ItemAdapter(item)
+    if _declared(item.__class__, "identity") or fields.get("_id") not in (None, ""):
+        return []
+    return [str(name) for name, value in fields.items() if _is_passing(value)]
+
+
+def _is_passing(value: Any) -> bool:
+    if isinstance(value, UUID):
+        return value.version in (1, 4, 6, 7)
+    if isinstance(value, str) and 19 <= len(value) <= 32:
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return False
+    if isinstance(value, datetime):
+        now = datetime.now(UTC)
+        here = [now] if value.tzinfo else [now.replace(tzinfo=None), datetime.now()]
+        return any(abs((moment - value).total_seconds()) < _JUST_NOW_S for moment in here)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        now_s = time.time()
+        return any(abs(now_s * unit - value) < _JUST_NOW_S * unit for unit in (1, 1000))
+    return False
 
 
 def digest(value: Any) -> str:

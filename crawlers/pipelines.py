@@ -1,4 +1,7 @@
-"""Items on their way to MongoDB: checked, then stored. What can't be stored is set aside.
+"""Items on their way to MongoDB: checked, then stored. What can't be stored is set aside, whole.
+
+An item that isn't of the types that its class promises is dropped, as validators do. One that MongoDB can't
+take goes on to feeds and extensions, which have less to refuse.
 
 An item is through when MongoDB has acknowledged it, so that no page counts as done whose items
 could still be lost.
@@ -7,36 +10,23 @@ could still be lost.
 from __future__ import annotations
 
 import logging
-from reprlib import Repr
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
-from itemadapter import ItemAdapter
 from scrapy.exceptions import DropItem
 
 from .deep.store import COLLECTION
-from .items import BadItem, collection_of, digest, document_of, validate
+from .items import BadItem, collection_of, document_of, passing_fields, validate
 from .mongo import BadMongoSetting, MongoConfig, Refused, Writer
+from .mongo.refused import PARTS, REFUSED, bounded, keep
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
 logger = logging.getLogger(__name__)
 
-REFUSED = "refused"
-"""The collection of what could not be stored: why, and what it looked like."""
-
-MAX_PREVIEW_BYTES = 4096
-"""How much of a refused item is kept; enough to recognise it."""
-
-MAX_TEXT_BYTES = 2048
-"""How much of a refused item's URL and of the reason is kept."""
-
-_OWN = {REFUSED, COLLECTION}
-
-# Abridges long values before it spells them out.
-_preview = Repr()
-_preview.maxdict = _preview.maxlist = 50
-_preview.maxstring = _preview.maxother = 1000
+_LOOKS = 20  # at items of a class
+_OWN = {REFUSED, PARTS, COLLECTION}  # collections
 
 
 class ValidatePipeline:
@@ -59,6 +49,8 @@ class ValidatePipeline:
             if mongo is None:
                 raise DropItem(str(error)) from None
             await mongo.set_aside(item, str(error))
+            # Scrapy logs the whole of a dropped item, however large; above is said what matters.
+            raise DropItem(bounded(str(error)), log_level="DEBUG") from None
         return item
 
 
@@ -81,6 +73,7 @@ class MongoPipeline:
         """Raises :class:`BadMongoSetting`; connects when the first item comes."""
         self._crawler = crawler
         self._writer = Writer(MongoConfig.of(crawler.settings), self._count)
+        self._looked_at: Counter[type] = Counter()
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MongoPipeline:
@@ -96,26 +89,44 @@ class MongoPipeline:
         await self._writer.close()
 
     async def process_item(self, item: Any) -> Any:
-        """The item as it came, once MongoDB has it. Raises DropItem where it is set aside."""
+        """The item as it came, once MongoDB has it, or has it among the refused: feeds have all items."""
         try:
             document = document_of(item)
             await self._writer.write(_collection_of(item), document)
         except (BadItem, Refused) as error:
             await self.set_aside(item, str(error))
+            return item
         self._count("stored", 1)
+        self._warn_once(item)
         return item
 
-    async def set_aside(self, item: Any, reason: str) -> NoReturn:
-        """Keep a description of `item` among the refused, then drop it: raises DropItem."""
-        name = type(item).__name__
+    async def set_aside(self, item: Any, reason: str) -> None:
+        """Keep `item` whole among the refused, and say so."""
+        kept = {"_id": "nowhere"}
         try:
-            await self._writer.write(REFUSED, _description(item, reason))
+            kept = await keep(self._writer, item, reason)
         except Refused as error:
             logger.error("What was refused can't be kept in %r either: %s", REFUSED, error)
         self._count("refused", 1)
-        logger.warning("Refused a %s, see the collection %r: %s", name, REFUSED, _bounded(reason))
-        # Scrapy logs the whole of a dropped item, however large; above is said what matters.
-        raise DropItem(_bounded(reason), log_level="DEBUG")
+        logger.warning(
+            "Refused a %s, see the collection %r: %s%s; `scrapy refused %s` shows it",
+            *(type(item).__name__, REFUSED, bounded(reason)),
+            *(f" ({kept['url']!r})" if "url" in kept else "", kept["_id"]),
+        )
+
+    def _warn_once(self, item: Any) -> None:
+        """Of each class the first items are looked at."""
+        if self._looked_at[type(item)] >= _LOOKS:
+            return
+        self._looked_at[type(item)] += 1
+        if names := passing_fields(item):
+            self._looked_at[type(item)] = _LOOKS
+            logger.warning(
+                "%s has no `identity`, and its field %r differs each time that it is made: an item that is"
+                " found again, as when its page is tried again, becomes another document. Give the class an"
+                " `identity`, the names of the fields that tell its items apart, or the item an `_id`",
+                *(type(item).__name__, names[0]),
+            )
 
     def _count(self, name: str, n: int) -> None:
         self._crawler.stats.inc_value(f"mongo/{name}", n)
@@ -128,26 +139,3 @@ def _collection_of(item: Any) -> str:
             f"the collection {name!r} is the crawler's own: choose another for {type(item).__name__}"
         )
     return name
-
-
-def _description(item: Any, reason: str) -> dict[str, str]:
-    """A small document about `item`; again is an update of it, where the item is identifiable."""
-    fields = dict(ItemAdapter(item)) if ItemAdapter.is_item(item) else {}
-    description = {
-        "item": type(item).__name__,
-        "reason": _bounded(reason),
-        "preview": _bounded(_preview.repr(fields or item), MAX_PREVIEW_BYTES),
-    }
-    if isinstance(url := fields.get("url"), str):
-        description["url"] = _bounded(url)
-    try:
-        known_by = digest(document_of(item)["_id"])
-    except (BadItem, TypeError, ValueError, RecursionError):
-        known_by = description.get("url", description["preview"])
-    return {"_id": digest([description["item"], known_by]), **description}
-
-
-def _bounded(text: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """The beginning of `text`, without what UTF-8 can't hold."""
-    start = text[:max_bytes].encode("utf-8", "backslashreplace")
-    return start[:max_bytes].decode("utf-8", "ignore")

@@ -4,6 +4,7 @@ config.py   where they go and when they count as stored, from Scrapy's settings
 documents.py  the upsert of a document, of which nothing is an operator
 pace.py     how much at once, and in which time: halved when it was too slow
 writer.py   `await writer.write(collection, document)`, which returns when it is stored
+refused.py  what could not be stored, kept whole
 errors.py   which errors pass, which are a document's own, and what to tell the operator
 """
 

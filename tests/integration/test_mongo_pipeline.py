@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 from collections import Counter
@@ -429,6 +430,11 @@ def test_a_spider_s_items_are_stored_and_what_can_not_be_is_set_aside(
     assert "'mongo/refused': 2" in ended.log
     assert "Refused a Quote, see the collection 'refused': Quote.author must be" in ended.log
     assert len(ended.log) < 20_000
+
+    # And it is kept whole
+    content = "".join(part["content"] for part in stored["refused_parts"].find(sort=[("_id", 1)]))
+    assert json.loads(content) == {"url": "http://host/4", "text": "x" * 17_000_000}
+    assert huge["parts"] == stored["refused_parts"].count_documents({})
 
 
 def test_a_bad_address_ends_a_spider_with_one_sentence_and_a_failing_status(
