@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 import pymongo
+from pymongo.errors import ServerSelectionTimeoutError
 
 logger = logging.getLogger(__name__)
 
@@ -63,8 +64,10 @@ class Pace:
             self._patience_s = max(self._timeout_s, self._patience_s / 2)
 
     def timed_out(self, batch: Sequence[Sized]) -> None:
-        """`batch` was too slow."""
+        """`batch` was too slow, unless the slowest line had carried it: then its server doesn't answer."""
         size = _size(batch)
+        if size <= SLOWEST_BYTES_PER_S * self._timeout_s:
+            return
         self.bytes = max(1, size // 2)
         if len(batch) == 1 and self.limit_s(batch) < size / SLOWEST_BYTES_PER_S:
             self._patience_s = 2 * self.limit_s(batch)
@@ -95,4 +98,4 @@ def _size(batch: Sequence[Sized]) -> int:
 
 def is_time_out(error: Exception) -> bool:
     """Whether `error` says that what was sent took too long."""
-    return bool(getattr(error, "timeout", False))
+    return bool(getattr(error, "timeout", False)) and not isinstance(error, ServerSelectionTimeoutError)
