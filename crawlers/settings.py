@@ -56,6 +56,9 @@ FRONTIER_QUEUED_IN_REDIS = 1_000_000
 # So many requests of one host and priority move at a time, and as many stay ahead of them: some 92 KB. More
 # make longer steps, and hosts that keep more in Redis.
 FRONTIER_QUEUE_CHUNK = 1000
+# Dead letters of a crawl that stay in Redis: a host of a million pages that is given up must not fill it. The
+# oldest of more move to MongoDB, where `scrapy frontier` finds them. 0: all stay.
+FRONTIER_DEAD_LETTERS = 100_000
 # After so many seconds in which no page of a worker was done it says, once, what the crawl waits for: hosts
 # that are left alone, a pause, MongoDB, others. `scrapy frontier status` says it too. 0: never.
 FRONTIER_QUIET_S = 10

@@ -2,11 +2,13 @@
 
 mover.py    decides and moves, beside a worker
 store.py    what is out, in MongoDB
+letters.py  the oldest dead letters move out
 memory.py   how full Redis is
 """
 
+from .letters import DeadLetters
 from .memory import Memory
 from .mover import Mover
 from .store import ChunkStore
 
-__all__ = ["ChunkStore", "Memory", "Mover"]
+__all__ = ["ChunkStore", "DeadLetters", "Memory", "Mover"]

@@ -14,6 +14,8 @@ from pymongo.errors import PyMongoError
 
 from crawlers.mongo.pace import SLOWEST_BYTES_PER_S, Pace, is_time_out
 
+from .letterstore import LetterStore
+
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
     from pymongo.asynchronous.cursor import AsyncCursor
@@ -47,6 +49,7 @@ class ChunkStore:
 
     def __init__(self, config: MongoConfig) -> None:
         self._config = config
+        self.letters = LetterStore(config)
         self._connected: AsyncCollection[Document] | None = None
         self._pace = Pace(self.name, config.timeout_s, MAX_BYTES)
         self._read_s = config.timeout_s
@@ -120,6 +123,7 @@ class ChunkStore:
 
     async def aclose(self) -> None:
         """Disconnects."""
+        await self.letters.aclose()
         if self._connected is not None:
             await self._connected.database.client.close()
 

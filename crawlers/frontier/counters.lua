@@ -24,9 +24,9 @@ end
 
 local COUNTERS = { 'generation', 'run', 'finished', 'paused', 'sealed', 'seen_level', 'seen_split', 'seen',
                    'seen_small', 'born', 'last_lease', 'back_us', 'over_budget', 'out', 'chunks', 'spares', 'cookies',
-                   'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped' }
+                   'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped', 'dead_out' }
 -- What starts from 0 with each run.
-local OF_A_RUN = { 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped', 'over_budget' }
+local OF_A_RUN = { 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped', 'dead_out', 'over_budget' }
 local MOST_OF = { seen_level = 26, seen_split = 2 ^ 26 }
 
 local meta = {} -- counter -> number

@@ -36,7 +36,8 @@ class Config:
     these may wait. `max_bytes` of one queued request. `wait_s`: how long to stay with nothing to do; None
     for ever, 0 not at all. `start_urls`: the keys that feed it. `patience_s`: how long to wait for
     Redis before giving up, at start and at the end; in between a worker waits for ever. `quiet_s`: after so
-    long without a page it says what the crawl waits for, 0 for never. `host_keys`: what
+    long without a page it says what the crawl waits for, 0 for never. `dead`: dead
+    letters that stay in Redis, 0 for all. `host_keys`: what
     shares a delay. `queued_in_redis`: requests of the crawl that stay there, 0 for all. `page_returns`: how
     often redirects may bring a page back to a request that it has been. `inside_networks`: inside addresses
     to which any request may go. `callback_limit_s`: how long a callback may block the loop before its
@@ -55,6 +56,7 @@ class Config:
     start_urls: tuple[str, ...]
     patience_s: float
     quiet_s: float
+    dead: int
     request_classes: tuple[str, ...]
     host_keys: HostKeys
     queued_in_redis: int
@@ -81,6 +83,7 @@ class Config:
             max_bytes=at_least(settings.getint, "FRONTIER_MAX_REQUEST_BYTES", 1),
             wait_s=_wait_s(spider, settings),
             start_urls=_start_urls(spider, settings, crawl),
+            dead=at_least(settings.getint, "FRONTIER_DEAD_LETTERS", 0),
             quiet_s=at_least(settings.getfloat, "FRONTIER_QUIET_S", 0),
             patience_s=at_least(settings.getfloat, "FRONTIER_PATIENCE_S", 0),
             request_classes=tuple(settings.getlist("FRONTIER_REQUEST_CLASSES")),

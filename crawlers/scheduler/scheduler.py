@@ -11,7 +11,7 @@ from scrapy import signals
 from scrapy.core.scheduler import BaseScheduler
 from scrapy.utils.defer import deferred_from_coro
 
-from crawlers.deep import ChunkStore, Memory, Mover
+from crawlers.deep import ChunkStore, DeadLetters, Memory, Mover
 from crawlers.frontier import (
     BadPayload,
     Deep,
@@ -270,6 +270,9 @@ class Scheduler(BaseScheduler):
         self._start(intake.run())
         self._start(Vigil(self._client, self._config, self._completion, intake, self._crawler.stats).run())
         self._start(self._mover().run())
+        self._start(
+            DeadLetters(self._client, self._config.crawl, self._store.letters, self._config.dead).run()
+        )
 
     def _mover(self) -> Mover:
         config, crawl = self._config, self._config.crawl

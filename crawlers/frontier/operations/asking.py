@@ -72,6 +72,7 @@ async def overview(crawl: Crawl) -> dict[str, Any]:
         "run": status.run,
         **{name: getattr(status, name) for name in counted},
         "in_mongodb": meta.get("out", 0),
+        "dead_in_mongodb": meta.get("dead_out", 0),
         "seen": meta.get("seen", 0),
         "over_budget": meta.get("over_budget", 0),
         "workers": len(status.workers),

@@ -16,8 +16,9 @@ from crawlers.frontier.scripts import Script
 from .crawl import MOST, Crawl, Letter, is_at, match, parse_element, step_after, url_of
 from .queues import Chunk, chunks_of, elements, elements_of
 
-_SEAL, _CLEAR, _DROP, _DROP_OF_CHUNK, _RETRY, _FORGET = (
-    Script(f"operations/{name}") for name in ("seal", "clear", "drop", "drop_of_chunk", "retry", "forget")
+_SEAL, _CLEAR, _DROP, _DROP_OF_CHUNK, _RETRY, _RETRY_OUT, _FORGET = (
+    Script(f"operations/{name}")
+    for name in ("seal", "clear", "drop", "drop_of_chunk", "retry", "retry_out", "forget")
 )
 _FIRST, _MOST_PASSED = 50, 400  # elements of a queue looked at in one step
 _MOST_WORKERS = 20  # fenced in one step, each with some 64 leases
@@ -147,13 +148,29 @@ async def retry_dead(crawl: Crawl, reason: str = "") -> tuple[int, int]:
     """
     retried = skipped = 0
     began_ms = await crawl.now_us() // 1000  # what dies again meanwhile isn't tried for ever
-    async for some in crawl.letters():
+    async for some in crawl.letters_here():
         chosen = [letter for letter in some if reason in letter.reason and letter.when_ms <= began_ms]
         ids = [letter.id for letter in chosen if is_request(letter)]
         skipped += len(chosen) - len(ids)
         for first in range(0, len(ids), _MOST_LETTERS):
             retried += await crawl.run(_RETRY, {"letters": ids[first : first + _MOST_LETTERS]})
+    async for some in crawl.letters_out():
+        chosen = [letter for letter in some if reason in letter.reason and letter.when_ms <= began_ms]
+        good = [letter for letter in chosen if is_request(letter)]
+        skipped += len(chosen) - len(good)
+        retried += await _retry_out(crawl, good)
     return retried, skipped
+
+
+async def _retry_out(crawl: Crawl, letters: list[Letter]) -> int:
+    """Those of MongoDB: queued first, then deleted there, so that none is lost; none is queued twice."""
+    assert crawl.store is not None
+    ids = [letter.id for letter in letters]
+    values = [(letter.id, letter.host, letter.priority, letter.payload) for letter in letters]
+    retried = int(await crawl.run(_RETRY_OUT, {"letters": values, "forget": []}))
+    await crawl.store.letters.delete(await crawl.dead_shelf(), ids)
+    await crawl.run(_RETRY_OUT, {"letters": [], "forget": ids})
+    return retried
 
 
 async def forget(crawl: Crawl, fingerprints: Sequence[int]) -> int:

@@ -87,7 +87,7 @@ async def tally(crawl: Crawl) -> Tally:
     await _count_seen(crawl, counted, sorted_names["seen"])
     counted.holders |= set(sorted_names["worker"])
     counted.alive = await crawl.alive()
-    counted.dead = await crawl.client.xlen(keys.dead(crawl.name))
+    counted.dead = await crawl.client.xlen(keys.dead(crawl.name)) + counted.meta.get("dead_out", 0)
     counted.moved = counted.meta != await crawl.meta()
     return counted
 

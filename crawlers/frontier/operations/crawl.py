@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -216,8 +217,32 @@ class Crawl:
                 if lease := parse_lease(worker, record):
                     yield lease
 
+    async def dead_shelf(self) -> str:
+        """What begins the names, in MongoDB, of the dead letters of this run."""
+        key = keys.meta(self.name)
+        await cast(Any, self.client.hsetnx(key, "shelf", secrets.randbelow(10**15)))
+        shelf, run = await cast(Any, self.client.hmget(key, ["shelf", "run"]))
+        return f"{shelf.decode()}.{number_of(run)}"
+
     async def letters(self, *, newest_first: bool = False) -> AsyncIterator[list[Letter]]:
-        """The dead letters, some at a time."""
+        """The dead letters, some at a time, wherever they are."""
+        if not newest_first:
+            async for some in self.letters_out():
+                yield some
+        async for some in self.letters_here(newest_first=newest_first):
+            yield some
+        if newest_first:
+            async for some in self.letters_out(newest_first=True):
+                yield some
+
+    async def letters_out(self, *, newest_first: bool = False) -> AsyncIterator[list[Letter]]:
+        """Those that are in MongoDB."""
+        if self.store and (await self.meta()).get("dead_out"):
+            async for some in self.store.letters.read(await self.dead_shelf(), newest_first=newest_first):
+                yield some
+
+    async def letters_here(self, *, newest_first: bool = False) -> AsyncIterator[list[Letter]]:
+        """Those that are in Redis."""
         key, edge, number = keys.dead(self.name), "+" if newest_first else "-", FIRST
         while True:
             read = self.client.xrevrange if newest_first else self.client.xrange

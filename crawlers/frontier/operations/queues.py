@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, cast
 
 from crawlers.frontier import keys
 
-from .crawl import FIRST, MOST, BadRequest, Crawl, step_after
+from .crawl import FIRST, MOST, BadRequest, Crawl, Letter, step_after
 from .records import Work
+
+
+class Letters(Protocol):
+    """Where the dead letters are that are out of Redis, by the run of a crawl."""
+
+    def read(self, shelf: str, *, newest_first: bool = False) -> AsyncIterator[list[Letter]]:
+        """All of them, some at a time."""
+
+    async def delete(self, shelf: str, ids: Iterable[str]) -> None:
+        """Deletes some."""
 
 
 class Store(Protocol):
     """Where the requests are that are out of Redis."""
+
+    @property
+    def letters(self) -> Letters:
+        """And the dead letters."""
 
     def read(self, shelf: str, name: str, there: int = 0) -> AsyncIterator[list[bytes]]:
         """The requests of a chunk behind its first `there`, as far as they can be found."""
