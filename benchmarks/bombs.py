@@ -12,10 +12,11 @@ import argparse
 import gzip
 import itertools
 import random
+import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,8 +131,9 @@ def _watch(worker: Worker, good: RawSite) -> tuple[float, float, float]:
 
 def _letters(client: redis.Redis) -> Mapping[str, int]:
     """How often each reason stands among the dead letters."""
-    reasons: Iterator[str] = (fields[b"reason"].decode() for _, fields in client.xrange(f"{{{CRAWL}}}:dead"))
-    return Counter(reason.removeprefix("download failed ").partition(" (")[0] for reason in reasons)
+    reasons = (fields[b"reason"].decode() for _, fields in client.xrange(f"{{{CRAWL}}}:dead"))
+    ends = re.compile(r" \(|: Getting| and more out of")
+    return Counter(ends.split(reason.removeprefix("download failed "))[0] for reason in reasons)
 
 
 def table(outcomes: list[Outcome]) -> Table:

@@ -33,16 +33,25 @@ class Truncated(Undecodable):
     """A body that ends too early. All that it holds has been decoded."""
 
 
-def decoded(body: bytes, codings: Iterable[str]) -> Iterator[bytes]:
+def decoded(
+    body: bytes, codings: Iterable[str], hear: Callable[[int], object] = lambda _: None
+) -> Iterator[bytes]:
     """The pieces of `body`, to which `codings` were applied in this order. Empty bodies need no coding.
 
-    Raises :class:`Undecodable` as soon as it is seen.
+    Calls `hear` with the number of bytes read before it reads more. Raises :class:`Undecodable` as soon as it
+    is seen.
     """
-    pieces: Iterator[bytes] = (body[at : at + _INPUT] for at in range(0, len(body), _INPUT))
+    pieces = _slices(body, hear)
     if body:
         for coding in reversed(list(codings)):
             pieces = DECODERS[coding](pieces)
     return pieces
+
+
+def _slices(body: bytes, hear: Callable[[int], object]) -> Iterator[bytes]:
+    for at in range(0, len(body), _INPUT):
+        hear(min(at + _INPUT, len(body)))
+        yield body[at : at + _INPUT]
 
 
 def _gunzip(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -44,6 +44,7 @@ class HttpCompression(HttpCompressionMiddleware):
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler=crawler)
         self._crawler = crawler
+        self._one_at_a_time = asyncio.Lock()
         self._fails = crawler.settings.getbool("DOWNLOAD_FAIL_ON_DATALOSS")
 
     @cached_property
@@ -78,12 +79,15 @@ class HttpCompression(HttpCompressionMiddleware):
     async def _go_on(
         self, body: _Body, response: Response, kept: list[bytes], request: Request
     ) -> Response | Request:
-        """What is left of a large body, in a thread, for which other pages need not wait."""
+        """What is left of a large body, in a thread, for which other pages need not wait. While it is decoded
+        other bodies are received only as far as there is memory for both.
+        """
         try:
             with Memory.of(self._crawler, self._limits.held).share() as share:
-                await share.room(len(response.body))
-                while not await asyncio.to_thread(body.step):
-                    await share.room(_STEP)
+                share.grow(len(response.body))
+                async with self._one_at_a_time:
+                    while not await asyncio.to_thread(body.step):
+                        share.grow(_STEP)
         except (Undecodable, AnswerTooLarge) as error:
             return self._failed(error, request)
         return self._with(response, body.text.getvalue(), kept, request)
@@ -122,11 +126,14 @@ class _Body:
         self.text = BytesIO()
         self.cut: int = request.meta.get(CUT, 0)
         self.strict = not _IN_PART & set(response.flags)
-        self._size, self._received = 0, len(response.body)
+        self._size = self._read = 0
         self._most: int = request.meta.get("download_maxsize", limits.body)
         self._limits = limits
         self._too_many = len(codings) > MOST_CODINGS
-        self._pieces = decoded(response.body, codings)
+        self._pieces = decoded(response.body, codings, self._hear)
+
+    def _hear(self, read: int) -> None:
+        self._read = read
 
     def step(self) -> bool:
         """Decodes some of it. Whether that was the last.
@@ -143,7 +150,7 @@ class _Body:
                     self.text.truncate(self.cut)
                     return True
                 if not self.cut:
-                    self._limits.check_decoded(self._size, self._received, self._most)
+                    self._limits.check_decoded(self._size, self._read, self._most)
                 if self._size >= until:
                     return False
         except Undecodable:

@@ -69,14 +69,12 @@ class Limits:
                 f" ({self.header_bytes} bytes)"
             )
 
-    def check_decoded(self, size: int, received: int, most: int) -> None:
+    def check_decoded(self, size: int, read: int, most: int) -> None:
         """Raises :class:`AnswerTooLarge` for so many bytes decoded out of so many, where `most` may be."""
         if most and size > most:
+            raise AnswerTooLarge(f"a body that decodes to more than DOWNLOAD_MAXSIZE ({most} bytes)")
+        if self.ratio and size > _RATIO_FROM and size > read * self.ratio:
             raise AnswerTooLarge(
-                f"a body of {received} bytes that decodes to more than DOWNLOAD_MAXSIZE ({most} bytes)"
-            )
-        if self.ratio and size > _RATIO_FROM and size > received * self.ratio:
-            raise AnswerTooLarge(
-                f"a body of {received} bytes that decodes to {size} and more, over DOWNLOAD_MAX_RATIO"
+                f"a body that decodes to {size} bytes and more out of {read}, over DOWNLOAD_MAX_RATIO"
                 f" ({self.ratio})"
             )
