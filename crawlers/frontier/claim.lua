@@ -39,6 +39,11 @@ if not string.match(redis.call('HGET', KEYS[2], 'last') or '0', '^%d%d?%d?%d?%d?
   redis.call('HDEL', KEYS[2], 'last')
 end
 
+-- Redis' clock went back: no claim is held for longer than it could be.
+for _, claim in ipairs(redis.call('ZRANGE', KEYS[3], '(' .. until_ms, '+inf', 'BYSCORE', 'LIMIT', 0, most)) do
+  redis.call('ZADD', KEYS[3], until_ms, claim)
+end
+
 local claims, entries = {}, {}
 for _, claim in ipairs(redis.call('ZRANGE', KEYS[3], '-inf', string.format('%.0f', now_ms), 'BYSCORE',
                                   'LIMIT', 0, most)) do

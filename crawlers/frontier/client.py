@@ -75,12 +75,27 @@ class Member:
         if reply[0] != 0:
             _, counts, run, lost = reply
             return Reply(fenced=True, counts=Counts(*counts), run=run, lost=lost == 1, later=lost == 2)
-        _, leases, counts, due_ms, finished, workers, known, sealed, spent, spares, spared, missing = reply
+        (
+            _,
+            leases,
+            counts,
+            due_ms,
+            finished,
+            workers,
+            known,
+            sealed,
+            spent,
+            spares,
+            spared,
+            missing,
+            silent_ms,
+        ) = reply
         for id_ in self._ending:
             self._hosts.pop(id_, None)
         return Reply(
             fenced=False,
             missing=missing,
+            silent_ms=silent_ms,
             leases=[self._lease(*leases[at : at + 3]) for at in range(0, len(leases), 3)],
             counts=Counts(*counts),
             due_ms=None if due_ms < 0 else due_ms,

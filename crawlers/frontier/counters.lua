@@ -23,7 +23,8 @@ end
 -- save_counters, with which each script ends that changes one.
 
 local COUNTERS = { 'generation', 'run', 'finished', 'paused', 'sealed', 'seen_level', 'seen_split', 'seen',
-                   'seen_small', 'born', 'last_lease', 'back_us', 'over_budget', 'out', 'chunks', 'spares', 'cookies',
+                   'seen_small', 'born', 'last_lease', 'back_us', 'ahead_us', 'over_budget', 'out',
+                   'chunks', 'spares', 'cookies',
                    'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped', 'dead_out' }
 -- What starts from 0 with each run.
 local OF_A_RUN = { 'enqueued', 'done', 'queued', 'leased', 'dead', 'dropped', 'reaped', 'dead_out', 'over_budget' }

@@ -21,7 +21,8 @@
 -- input.opened        hosts of starts that lie inside
 -- ARGV[2]             '1': Redis has not run this script since it was started
 --
--- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent, spares, spared, missing}, or
+-- Returns {OK, leases, counters, due_ms, finished, workers, known, sealed, spent, spares, spared, missing,
+-- silent_ms}, or
 -- {FENCED, counters, run, lost} without any effect:
 --   leases    lease, record, flags, ... in one row; record: "priority host leased_ms attempts payload"; flags as
 --             in leasing.lua
@@ -34,6 +35,7 @@
 --   spares    host, number, ... in one row: of its leases there so many, the last, have no slot, see library.lua
 --   missing   leases that the worker has ended and Redis didn't know; -1: there are requests that nobody can lease
 --             or has leased, for keys were removed
+--   silent_ms for so long the worker wasn't heard of, by Redis' clock; less than 0: that went back
 --   lost      1: this isn't the frontier that the worker joined, or one of an earlier run; 2: it was cleared, or
 --             is at a later run; else 0
 --   spared    hosts of these that are to be left alone: their spares are to be released
@@ -114,6 +116,7 @@ local function exonerate_all(leases_key, fields)
 end
 
 -- 3. Completions. A lease that this worker doesn't hold changes nothing.
+local silent_ms = 0
 local missing = 0 -- leases that were this worker's, and that Redis doesn't know
 
 local function complete(leases_key, spares)
@@ -209,7 +212,7 @@ local function reply(leased, known, spares)
   save_counters()
   if not due and #leased == 0 and meta.queued + meta.leased ~= 0 and missing == 0 and is_stuck() then missing = -1 end
   return { OK, leased, counts(), due_ms, finished, redis.call('ZCARD', WORKERS), known, meta.sealed, spent,
-           spares_left(spares), hosts_to_spare(spares), missing }
+           spares_left(spares), hosts_to_spare(spares), missing, silent_ms }
 end
 
 local worker_key = base .. ':worker:' .. input.worker
@@ -220,7 +223,8 @@ if lost then return { FENCED, counts(), meta.run, 1 } end
 local before = first_use('hash', 'HMGET', worker_key, 'sequence', 'first', 'last', 'done', 'spares', 'ended')
 -- Who is ended has no record, or one that says so: if it has, the key with all workers was removed.
 local is_later = meta.run > input.run or meta.generation > input.generation
-if before[6] or not (before[1] or redis.call('ZSCORE', WORKERS, input.worker)) then
+local until_ms = tonumber(redis.call('ZSCORE', WORKERS, input.worker) or nil)
+if before[6] or not (before[1] or until_ms) then
   return { FENCED, counts(), meta.run, is_later and 2 or 0 }
 end
 local sequence = whole(before[1])
@@ -234,6 +238,7 @@ end
 
 local spares = read_spares(before[5])
 
+if until_ms then silent_ms = meta.mend_clock(until_ms, input.ttl_ms) end
 -- 4. The heartbeat: alive until now + ttl, and with it every lease that this worker holds.
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
 if sequence == input.sequence then

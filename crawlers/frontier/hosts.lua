@@ -12,7 +12,10 @@ local turn = 0   -- hosts served without a gap; keeps them in turn within one mi
 local WORK, MORE_WORK = '^(-?%d+) (%S+) ?(.*)$', '^(%d+) (%d+) ?(%S*)$'
 local function read_more(host, more)
   local starting, start_by_us, deep = string.match(more, MORE_WORK)
-  if starting then host.starting, host.start_by_us, host.deep = number_of(starting), number_of(start_by_us), deep end
+  if not starting then return end
+  host.starting, host.deep = number_of(starting), deep
+  -- No later than it could be, also where Redis' clock went back.
+  host.start_by_us = math.min(number_of(start_by_us), now_us + terms.start_ms * 1000)
 end
 
 local function work_of(host)
@@ -119,6 +122,19 @@ local function save_hosts()
   end
   in_slices(gone, function(...) redis.call('HDEL', HOSTS, ...) end)
   in_slices(there, function(...) redis.call('HSET', HOSTS, ...) end)
+end
+
+-- What is done where the clock has stepped is in `meta`, for a function of Lua 5.1 knows no more than 60 locals.
+
+-- Hosts have their places by what the clock was before it went back: some of them get their places of now.
+local MOST_PUT_BACK = 64
+function meta.put_back_some()
+  local future, number = '(' .. digits(now_us), redis.call('ZCOUNT', READY, '(' .. digits(now_us), '+inf')
+  local first = math.floor(chance(0, math.max(0, number - MOST_PUT_BACK + 1)))
+  local names = redis.call('ZRANGE', READY, future, '+inf', 'BYSCORE', 'LIMIT', first, MOST_PUT_BACK)
+  read_hosts(names)
+  for _, name in ipairs(names) do moved(host_of(name)) end
+  save_places()
 end
 
 -- The highest priority of what is queued, nil for none.

@@ -49,7 +49,8 @@ end
 choose_seen(input.terms.seen_small == 1)
 
 redis.call('ZADD', WORKERS, digits(now_ms + input.ttl_ms), input.worker)
-redis.call('HSET', base .. ':worker:' .. input.worker, 'sequence', 0, 'joined_ms', digits(now_ms))
+redis.call('HSET', base .. ':worker:' .. input.worker, 'sequence', 0, 'joined_ms', digits(now_ms),
+           'ttl_ms', input.ttl_ms)
 if not over then redis.call('SADD', BUSY, input.worker) end
 redis.call('UNLINK', POLICY)
 if input.policy ~= '' then

@@ -166,6 +166,7 @@ local MOST_LOOKED_AT = 200
 -- flags of each in one row, and the first and the last lease.
 local function lease_more(leases_key, want, spares)
   if meta.paused == 1 then want = 0 end
+  if meta.ahead_us > now_us and want > 0 then meta.put_back_some() end
   local held = { key = leases_key, before = redis.call('HLEN', leases_key), more = 0, last = meta.last_lease,
                  leased_ms = ' ' .. digits(now_ms) .. ' ', leased = {}, records = {}, slots = {} }
   for _, number in pairs(spares) do held.before = held.before - number end

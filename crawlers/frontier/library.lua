@@ -186,6 +186,31 @@ local function remove_worker(worker, ending)
   return false
 end
 
+-- Redis' clock may step. A worker that proves to be alive shows it by the moment at which its time was to run out. If
+-- that is further ahead than its time to live, the clock went back: `ahead_us` is where it had been, and no moment is
+-- trusted beyond what could have been written since. If it has passed, and nobody took the worker for dead, all who
+-- are in the same case get another time to live: the clock went forward, or Redis was away. Returns for how many ms,
+-- by that clock, the worker hasn't been heard of.
+local MOST_MENDED, A_DAY_MS = 200, 86400000
+function meta.mend_clock(until_ms, ttl_ms)
+  local from, to
+  if until_ms > now_ms + ttl_ms then
+    meta.ahead_us = math.max(meta.ahead_us, until_ms * 1000)
+    from, to = '(' .. digits(now_ms + ttl_ms), '+inf'
+  elseif until_ms <= now_ms then
+    meta.back_us = now_us
+    from, to = digits(now_ms - A_DAY_MS), digits(now_ms)
+  else
+    return now_ms - until_ms + ttl_ms
+  end
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, from, to, 'BYSCORE', 'LIMIT', 0, MOST_MENDED)) do
+    local own_ms, ended = unpack(redis.call('HMGET', base .. ':worker:' .. worker, 'ttl_ms', 'ended'))
+    local most_ms = now_ms + (whole(own_ms, MOST_TERM) or ttl_ms)
+    if not ended then redis.call('ZADD', WORKERS, 'XX', to == '+inf' and 'LT' or 'GT', digits(most_ms), worker) end
+  end
+  return now_ms - until_ms + ttl_ms
+end
+
 -- Takes the leases of up to `most` workers that were not heard of for longer than their time to live. Returns whether
 -- there may be more.
 local function reap(most)

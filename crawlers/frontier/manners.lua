@@ -88,11 +88,19 @@ local function read_manners(host, record)
   host.robots_ms, host.why = host.robots_us > now_us and number_of(robots_ms) or 0, why
 end
 
+-- Redis' clock went back: its next moment is no further ahead than it could be by the clock of now.
+local function bound_next(host)
+  local wanted_ms = math.max(host.delay_ms * (1 + host.jitter / 100), host.robots_ms)
+  if terms.throttle > 0 then wanted_ms = math.max(wanted_ms, host.throttle_ms, terms.throttle_start_ms) end
+  host.next_us = math.min(host.next_us, now_us + math.ceil(wanted_ms * 1000))
+end
+
 -- Adds to `host` what its record says; false: there is none.
 local function add_manners(host, record)
   host.delay_ms, host.limit, host.jitter = policy_of(host.name)
   if record then read_manners(host, record) end
   host.timed = is_timed(host)
+  if meta.ahead_us > now_us then bound_next(host) end
   -- Redis came back, and may have forgotten when it was asked.
   if host.timed and meta.back_us > 0 and meta.back_us <= now_us then
     local delay_ms = math.max(host.delay_ms, robots_delay_ms(host), host.throttle_ms)

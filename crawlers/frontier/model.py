@@ -208,9 +208,11 @@ class Reply:
     were dropped, as seen before, too late for a `sealed` crawl, or more than their hosts are allowed; `spent`
     are hosts that have just had all they are. `spares`: of the worker's leases of a host so many, the last,
     are beyond its limit, each to start in the place of another that is over; `spared`: hosts of which none
-    is to start any more. `missing`: so many leases that the worker has ended were not in Redis; -1: there
-    are requests that nobody can lease or has leased. Of a `fenced` reply only `counts` and `run` count, and
-    whether the frontier that the worker joined is `lost`, or was cleared or is at a `later` run.
+    is to start any more.
+    `silent_ms`: for so long the worker was not heard of by Redis' clock, less than 0 where that went back.
+    `missing`: so many leases that the worker has ended were not in Redis; -1: there are requests that nobody
+    can lease or has leased. Of a `fenced` reply only `counts` and `run` count, and whether the frontier that
+    the worker joined is `lost`, or was cleared or is at a `later` run.
     """
 
     fenced: bool
@@ -225,6 +227,7 @@ class Reply:
     spares: dict[str, int] = field(default_factory=dict)
     spared: list[str] = field(default_factory=list)
     missing: int = 0
+    silent_ms: int = 0
     run: int = 0
     lost: bool = False
     later: bool = False

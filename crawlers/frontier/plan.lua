@@ -22,7 +22,10 @@ redis.call('HDEL', META, '') -- behind a write this runs in a full Redis as well
 
 local MOVER = tag .. ':mover'
 local mover = first_use('string', 'GET', MOVER)
-if mover and mover ~= input.worker then return { 0, redis.call('ZCARD', WORKERS) } end
+-- Its time is no longer than it could be, also where Redis' clock went back.
+if mover and mover ~= input.worker and redis.call('PTTL', MOVER) <= input.hold_ms then
+  return { 0, redis.call('ZCARD', WORKERS) }
+end
 redis.call('SET', MOVER, input.worker, 'PX', input.hold_ms)
 
 -- The youngest chunks are the last to be asked for.

@@ -14,6 +14,7 @@ logger = logging.getLogger(__name__)
 LOST = "frontier_lost"
 """The reason with which a spider is closed whose frontier is gone."""
 
+_STEP_S = 5  # by which Redis' clock and this worker's must differ to be spoken of
 _STUCK = 5  # replies in a row, so that a repair under way isn't taken for a loss
 
 
@@ -43,6 +44,7 @@ class Watch:
 
     def hear(self, reply: Reply) -> None:
         """Takes over what an exchange brought. Raises :class:`FrontierLost` where keys were removed."""
+        self._look_at_clock(reply.silent_ms / 1000, self._clock() - self._heard_s)
         self._counts, self._heard_s = reply.counts, self._clock()
         self._stuck = self._stuck + 1 if reply.missing < 0 else 0
         if reply.missing > 0:
@@ -55,6 +57,14 @@ class Watch:
                 f"Of the crawl {self._crawl!r} {now.queued:,} requests count as queued and {now.leased:,} as"
                 f" leased that no queue and no worker has: their keys were removed. {self._then()}. {_ADVICE}"
             )
+
+    def _look_at_clock(self, by_redis_s: float, silent_s: float) -> None:
+        if by_redis_s < min(0.0, silent_s - _STEP_S):
+            text = "Redis' clock went back by %.0f s: what is due is taken for no later than it could be now"
+            logger.warning(text, silent_s - by_redis_s)
+        elif by_redis_s > silent_s + _STEP_S:
+            text = "Redis' clock went forward by %.0f s: nobody is taken for dead for that"
+            logger.warning(text, by_redis_s - silent_s)
 
     def fenced(self, reply: Reply, worker: str, ttl_s: float, held: int) -> bool:
         """Says why this worker was fenced. Whether Redis went back for certain, so that all start requests
