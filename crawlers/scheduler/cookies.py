@@ -18,6 +18,7 @@ from scrapy.utils.httpobj import urlparse_cached
 
 from crawlers.retrying import until_redis_answers
 
+from .cookielimit import keep_youngest
 from .hostkeys import domain_of
 
 if TYPE_CHECKING:
@@ -109,7 +110,11 @@ class SharedCookies(CookiesMiddleware):
     ) -> Response | Coroutine[Any, Any, Response]:
         """Keeps what `response` sets, for all workers."""
         super().process_response(request, response)
-        return self._keep(request, response) if b"Set-Cookie" in response.headers else response
+        if b"Set-Cookie" not in response.headers:
+            return response
+        host = urlparse_cached(request).hostname or ""
+        keep_youngest(self.jars[request.meta.get("cookiejar")], _domains(host))
+        return self._keep(request, response)
 
     async def _keep(self, request: Request, response: Response) -> Response:
         if site := self._site(request):
