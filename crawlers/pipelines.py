@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import DropItem
 
 from .deep.store import COLLECTION
+from .failures import fail
 from .items import BadItem, collection_of, document_of, passing_fields, validate
 from .mongo import BadMongoSetting, MongoConfig, Refused, Writer
 from .mongo.refused import PARTS, REFUSED, bounded, keep
@@ -86,7 +87,11 @@ class MongoPipeline:
 
     async def close_spider(self) -> None:
         """Wait for what is under way, then disconnect."""
-        await self._writer.close()
+        try:
+            await self._writer.close()
+        except Exception as error:  # Scrapy logs it, and goes on to an end that looks well
+            fail(self._crawler, f"MongoPipeline could not be closed: {type(error).__name__}: {error}")
+            raise
 
     async def process_item(self, item: Any) -> Any:
         """The item as it came, once MongoDB has it, or has it among the refused: feeds have all items."""

@@ -50,7 +50,7 @@ class Ended:
 
 def close_reason(log: str) -> str:
     """Why the spider of this `log` was closed: the one place that knows Scrapy's words for it."""
-    found = re.search(r"Spider closed \((\w+)\)", log)
+    found = re.search(r"Spider closed \(([^)]*)\)", log)
     return found[1] if found else ""
 
 

@@ -147,7 +147,9 @@ class Networks:
         """See :class:`Kind`."""
         networks = _listed(value)
         try:
-            right = networks is not None and all(ip_network(str(one)) for one in networks)
+            right = networks is not None and all(
+                ip_network(str(one).strip(), strict=False) for one in networks
+            )
         except ValueError:
             right = False
         return None if right else _must("a list of networks, such as 10.0.0.0/8,fd00::/8", value)

@@ -12,6 +12,7 @@ from scrapy.core.scheduler import BaseScheduler
 from scrapy.utils.defer import deferred_from_coro
 
 from crawlers.deep import ChunkStore, DeadLetters, Memory, Mover
+from crawlers.failures import fail
 from crawlers.frontier import (
     BadPayload,
     Deep,
@@ -323,6 +324,10 @@ class Scheduler(BaseScheduler):
             ttl_s = self._config.terms.ttl_ms / 1000
             self._heartbeat.stop()
             logger.error("%s. Others take over what this worker held in %g s", error, ttl_s)
+            fail(self._crawler, str(error))
+        except Exception as error:  # Scrapy logs it, and goes on to an end that looks well
+            fail(self._crawler, f"the scheduler could not be closed: {type(error).__name__}: {error}")
+            raise
         finally:
             self._heartbeat.stop()
             await self._client.aclose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.parse
@@ -30,9 +31,9 @@ class Scrapyd:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def call(self, name: str, **data: str) -> dict[str, Any]:
+    def call(self, name: str, **data: Any) -> dict[str, Any]:
         """The answer to a request; a POST where there is data."""
-        body = urllib.parse.urlencode(data).encode() if data else None
+        body = urllib.parse.urlencode(data, doseq=True).encode() if data else None
         with urllib.request.urlopen(f"{self.url}{name}", body, timeout=30) as answer:
             parsed: dict[str, Any] = json.load(answer)
         return parsed
@@ -79,6 +80,13 @@ def deploy(scrapyd: Scrapyd, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+def statuses(log: Path, jobs: list[str]) -> list[int]:
+    """The exit status of each job, as Scrapyd says it in its `log`."""
+    lines = {job: line for line in log.read_text().splitlines() for job in jobs if job in line}
+    found = [re.search(r"exitstatus=(\d+)", lines[job]) for job in jobs]
+    return [int(one[1]) if one else 0 for one in found]
+
+
 def test_two_scheduled_jobs_crawl_from_the_egg_into_mongodb_sharing_one_frontier(
     scrapyd: Scrapyd,
     practice_site: PracticeSite,
@@ -110,3 +118,12 @@ def test_two_scheduled_jobs_crawl_from_the_egg_into_mongodb_sharing_one_frontier
     # And every page is in MongoDB once
     assert mongo_client[database]["pages"].count_documents({}) == 1000
     assert redis_client.hget(f"{{{crawl_name}}}:meta", "run") == b"1"
+
+    # When a job ends for want of memory
+    failing = {"MEMUSAGE_LIMIT_MB": 1, "MEMUSAGE_CHECK_INTERVAL_SECONDS": 0.1, "DOWNLOAD_DELAY": 1}
+    job |= {"crawl": f"{crawl_name}-2", "setting": [f"{name}={value}" for name, value in failing.items()]}
+    jobs.append(scrapyd.call("schedule.json", **job)["jobid"])
+    wait_until(finished, 60)
+
+    # Then Scrapyd is told that it failed, and that the others did not
+    assert statuses(tmp_path / "scrapyd.log", jobs) == [0, 0, 1]

@@ -15,6 +15,7 @@ from tests.helpers import ROOT
 # From the first to the last. A new room takes its place here.
 ROOMS = (
     "options",
+    "failures",
     "frontier",
     "messages",
     "retrying",

@@ -1,0 +1,106 @@
+"""A process ends with 0 after an end that was wanted, and with 1 after any other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.practice_site import PracticeSite
+from deploy.local.servers import redis_server
+from tests.helpers import ROOT, run_spider, start_spider, wait_until
+
+PLAIN = {"SPIDER_MODULES": "tests.integration.spiders", "ITEM_PIPELINES": "{}", "DOWNLOAD_DELAY": 0}
+
+
+@pytest.fixture
+def options(tmp_path: Path, redis_url: str, practice_site: PracticeSite, crawl_name: str) -> dict[str, Any]:
+    """A spider of one page."""
+    return {
+        "folder": tmp_path,
+        "arguments": {"crawl": crawl_name, "url": f"{practice_site.url}traps/leaf/one"},
+        "settings": dict(PLAIN),
+        "env": {"REDIS_URL": redis_url},
+    }
+
+
+MEMORY = {"MEMUSAGE_LIMIT_MB": 1, "MEMUSAGE_CHECK_INTERVAL_SECONDS": 0.05, "MAX_IDLE_TIME_BEFORE_CLOSE": 0}
+LIMIT = {"CLOSESPIDER_TIMEOUT": 0.5, "MAX_IDLE_TIME_BEFORE_CLOSE": 0}
+ENDS: list[tuple[str, dict[str, Any], int, str]] = [
+    # what happens, settings, status, reason
+    ("nothing", {}, 0, "finished"),
+    ("raises", {"FRONTIER_MAX_ATTEMPTS": 1}, 0, "finished"),
+    ("SIGTERM", {}, 0, "shutdown"),
+    ("SIGINT", {}, 0, "shutdown"),
+    ("callback", {}, 0, "frontier_error"),
+    ("callback", {"FRONTIER_LEAN": False}, 0, "frontier_error"),
+    ("start", {}, 0, "memusage_exceeded"),
+    ("idle", {}, 0, "enough of it"),
+    ("opened", {}, 0, "not today"),
+    ("nothing", LIMIT, 0, "closespider_timeout"),
+    ("nothing", MEMORY, 1, "memusage_exceeded"),
+    ("start raises", {}, 1, "start_error"),
+    ("reason", {}, 1, "a_reason_of_its_own"),
+    ("stop", {}, 1, "shutdown"),  # as Scrapy's engine does after an error of its own
+]
+
+
+@pytest.mark.parametrize(
+    ("way", "settings", "status", "reason"), ENDS, ids=[f"{way}-{reason}" for way, _, _, reason in ENDS]
+)
+def test_the_exit_status_tells_whether_the_end_was_wanted(
+    way: str, settings: dict[str, Any], status: int, reason: str, options: dict[str, Any]
+) -> None:
+    # Given a spider that ends in this way
+    options["arguments"]["way"] = way
+    options["settings"] |= settings
+    # When it runs
+    ended = run_spider("ends", **options)
+    # Then its status says so, and where it isn't 0 the log says why
+    assert (ended.status, ended.reason) == (status, reason), ended.log
+    assert ("This crawl did not end as it should" in ended.log) == bool(status)
+
+
+def test_a_second_signal_ends_with_1(options: dict[str, Any]) -> None:
+    # Given a spider that waits for a page after a first SIGTERM
+    options["arguments"] |= {
+        "way": "nothing",
+        "url": options["arguments"]["url"].replace("leaf/one", "never"),
+    }
+    with start_spider("ends", **options) as spider:
+        wait_until(lambda: "Joined the crawl" in spider.log_text)
+        wait_until(lambda: "Reading start URLs" in spider.log_text)
+        spider.interrupt()
+        wait_until(lambda: "Closing spider" in spider.log_text)
+        # When a second one comes
+        spider.interrupt()
+        # Then it fails
+        assert spider.end().status == 1
+
+
+def test_a_redis_that_is_gone_at_the_end_ends_with_1(options: dict[str, Any], tmp_path: Path) -> None:
+    # Given a worker whose Redis goes away for good
+    with redis_server(tmp_path / "redis") as server:
+        options["env"]["REDIS_URL"] = server.url
+        options["arguments"]["way"] = "nothing"
+        options["settings"] |= {"MAX_IDLE_TIME_BEFORE_CLOSE": 0, "FRONTIER_PATIENCE_S": 0.5}
+        with start_spider("ends", **options) as spider:
+            wait_until(lambda: "Reading start URLs" in spider.log_text)
+            server.stop()
+            # When it is interrupted
+            spider.interrupt()
+            # Then it has not ended as it should
+            assert spider.end().status == 1
+
+
+def test_runspider_tells_the_same(options: dict[str, Any]) -> None:
+    # Given a spider in a file of its own that ends for a reason of its own
+    command = [sys.executable, "-m", "scrapy", "runspider", "tests/integration/spiders/ends.py"]
+    for name, value in {**options["arguments"], "way": "start raises"}.items():
+        command += ["-a", f"{name}={value}"]
+    command += ["-s", "ITEM_PIPELINES={}", "-s", f"REDIS_URL={options['env']['REDIS_URL']}"]
+    # When it runs, Then its status says so
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=60).returncode == 1
