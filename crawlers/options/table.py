@@ -68,6 +68,8 @@ OURS: dict[str, Setting] = {
     "FRONTIER_LEASE_TTL_S": Setting(
         _seconds(0.1, DAY_S), 20, "after which a silent worker is taken for dead"
     ),
+    "FRONTIER_CALLBACK_LIMIT_S": Setting(_seconds(0), 900, "how long a callback may block; 0: no limit"),
+    "FRONTIER_UNKNOWN_WAIT_S": Setting(_seconds(0), 300, "how long a request waits for a newer worker"),
     "FRONTIER_MAX_ATTEMPTS": Setting(whole(1, 1000), 3, "how often a page is tried that fails"),
     "FRONTIER_PREFETCH": Setting(
         whole(0, _MANY), 0, "requests that wait in a worker; 0: CONCURRENT_REQUESTS"
