@@ -140,6 +140,17 @@ def _listed(value: Any) -> list[Any] | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts, as a list or separated by commas."""
+
+    def complaint(self, value: Any) -> str | None:
+        """See :class:`Kind`."""
+        texts = _listed(value)
+        right = texts is not None and not any(map(Text().complaint, texts))
+        return None if right else _must("a list of names", value)
+
+
+@dataclass(frozen=True, slots=True)
 class Networks:
     """Networks of IP addresses, as a list or separated by commas."""
 
