@@ -88,7 +88,7 @@ def test_a_redis_that_is_gone_at_the_end_ends_with_1(options: dict[str, Any], tm
         options["arguments"]["way"] = "nothing"
         options["settings"] |= {"MAX_IDLE_TIME_BEFORE_CLOSE": 0, "FRONTIER_PATIENCE_S": 0.5}
         with start_spider("ends", **options) as spider:
-            wait_until(lambda: "Reading start URLs" in spider.log_text)
+            wait_until(lambda: "Parsed" in spider.log_text)
             server.stop()
             # When it is interrupted
             spider.interrupt()

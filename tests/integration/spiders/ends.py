@@ -46,6 +46,7 @@ class Ends(scrapy.Spider):
 
     def parse(self, _: Response) -> Iterator[Any]:
         """Ends the crawl."""
+        self.logger.info("Parsed")
         engine: Any = self.crawler.engine
         if self.way == "callback":
             raise CloseSpider("frontier_error")
