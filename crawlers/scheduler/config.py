@@ -14,7 +14,7 @@ from scrapy.settings import SETTINGS_PRIORITIES
 from scrapy_redis import defaults
 from scrapy_redis.spiders import RedisMixin
 
-from crawlers.frontier import Terms
+from crawlers.frontier import HostPolicy, Terms
 from crawlers.options import BadSetting as BadSetting
 from crawlers.options import ensure_key, ensure_number
 
@@ -96,14 +96,21 @@ class Config:
         )
 
 
+_MOST = 1e9  # seconds, requests, bytes: the scripts count to 2^40 ms
+
+
 def at_least(read: Callable[[str], float], name: str, least: float) -> int:
-    """The number `read(name)` of the settings. Raises :class:`BadSetting` below `least`."""
+    """The number `read(name)` of the settings. Raises :class:`BadSetting` for one below `least`, one that the
+    frontier can't count with, and none.
+    """
     try:
         value = read(name)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise BadSetting(f"{name} must be a number") from None
     if value < least:
-        raise BadSetting(f"{name} must be at least {least:g}, not {value:g}")
+        raise BadSetting(f"{name} must be at least {least:g}, not {str(value)[:30]}")
+    if not value <= _MOST:
+        raise BadSetting(f"{name} must be a number up to {_MOST:g}, not {str(value)[:30]}")
     return value  # type: ignore[return-value]  # an int where `read` gives one
 
 
@@ -118,7 +125,7 @@ def _terms(crawler: Crawler) -> Terms:
         jitter=jitter(settings),
         # Scrapy's pool of connections, which reads it as well, fails on every page with 0.
         limit=at_least(settings.getint, "CONCURRENT_REQUESTS_PER_DOMAIN", 1),
-        policy=host_policies(settings),
+        policy=_policies(settings),
         robots=settings.getbool("ROBOTSTXT_OBEY") and obeys,
         strict=one_of(settings, "FRONTIER_ORDER", ("hosts", "priority")) == "priority",
         seen_small=one_of(settings, "FRONTIER_SEEN", ("exact", "small")) == "small",
@@ -165,6 +172,14 @@ def _throttle(settings: BaseSettings) -> dict[str, int]:
         "throttle_start_ms": _ms(settings, "AUTOTHROTTLE_START_DELAY"),
         "throttle_max_ms": _ms(settings, "AUTOTHROTTLE_MAX_DELAY"),
     }
+
+
+def _policies(settings: BaseSettings) -> dict[str, HostPolicy]:
+    """`DOWNLOAD_SLOTS`. Raises :class:`BadSetting`."""
+    try:
+        return host_policies(settings)
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise BadSetting(f"DOWNLOAD_SLOTS can't be used: {error}") from None
 
 
 def _ms(settings: BaseSettings, name: str, *, least_s: float = 0) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 from scrapy.core.downloader import Downloader as ScrapyDownloader
 
-from crawlers.frontier import HostPolicy
+from crawlers.frontier import MOST_MS, HostPolicy, within
 
 if TYPE_CHECKING:
     from typing import Any
@@ -31,8 +31,8 @@ def host_policies(settings: BaseSettings) -> dict[str, HostPolicy]:
     usual = jitter(settings)
     return {
         host: HostPolicy(
-            delay_ms=round(float(slot.get("delay", delay_s)) * 1000),
-            limit=int(slot.get("concurrency", limit)),
+            delay_ms=within(round(float(slot.get("delay", delay_s)) * 1000), 0, MOST_MS),
+            limit=within(int(slot.get("concurrency", limit)), 0, _UNLIMITED),
             jitter=_percent(_slot_jitter(slot, usual / 100)),
         )
         for host, slot in settings.getdict("DOWNLOAD_SLOTS").items()

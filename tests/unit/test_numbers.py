@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from scrapy import Request, Spider
+from scrapy.settings import Settings
 from scrapy.utils.request import RequestFingerprinter
 
 from crawlers.frontier import MOST_PRIORITY
+from crawlers.scheduler.config import BadSetting, at_least
 from crawlers.scheduler.requests import RequestCodec
 from crawlers.scheduler.turns import retry_after_s
 
@@ -60,3 +62,12 @@ def test_any_priority_is_a_whole_one_that_the_frontier_counts_with(priority: Any
     found = codec.to_found(request, None)
     # Then its priority is whole, and within what counts
     assert (found.priority, type(found.priority)) == (queued, int)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "1e15", "-1", "ten", 10**400])
+@pytest.mark.parametrize("name", ["DOWNLOAD_DELAY", "FRONTIER_CRAWL_DELAY_MAX_S", "AUTOTHROTTLE_MAX_DELAY"])
+def test_a_setting_that_no_clock_counts_is_refused_by_its_name(name: str, value: Any) -> None:
+    # Given a setting that is no number of seconds, when it is read, then the error names it
+    settings = Settings({name: value})
+    with pytest.raises(BadSetting, match=f"^{name} must be"):
+        at_least(settings.getfloat, name, 0)
