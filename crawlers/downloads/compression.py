@@ -73,7 +73,7 @@ class HttpCompression(HttpCompressionMiddleware):
             if body.step():
                 return self._with(response, body.text.getvalue(), kept, request)
         except (Undecodable, AnswerTooLarge) as error:
-            return self._failed(error, request)
+            return self._failed(error, request, body)
         return self._go_on(body, response, kept, request)
 
     async def _go_on(
@@ -89,10 +89,11 @@ class HttpCompression(HttpCompressionMiddleware):
                     while not await asyncio.to_thread(body.step):
                         share.grow(_STEP)
         except (Undecodable, AnswerTooLarge) as error:
-            return self._failed(error, request)
+            return self._failed(error, request, body)
         return self._with(response, body.text.getvalue(), kept, request)
 
-    def _failed(self, error: Exception, request: Request) -> Request:
+    def _failed(self, error: Exception, request: Request, body: _Body) -> Request:
+        body.text.close()  # the error may be kept, and with it all that led to it
         if isinstance(error, AnswerTooLarge):
             raise error
         loss = ResponseDataLossError(f"a body that can't be decoded: {error}")
