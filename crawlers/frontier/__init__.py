@@ -18,6 +18,7 @@ from .exceptions import (
     NotPlainData,
     Unknown,
 )
+from .kinds import Opaque, register
 from .model import (
     MOST_PRIORITY,
     Batch,
@@ -61,6 +62,7 @@ __all__ = [
     "Member",
     "News",
     "NotPlainData",
+    "Opaque",
     "Plan",
     "Refused",
     "Reply",
@@ -74,5 +76,6 @@ __all__ = [
     "decode",
     "encode",
     "ms_of",
+    "register",
     "within",
 ]

@@ -19,9 +19,10 @@ from typing import Any
 import msgpack
 
 from .exceptions import BadPayload, NotPlainData, Unknown
+from .kinds import Opaque, kind_named, kind_of
 
 VERSION = 1
-_TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _BIG_INT = range(1, 7)
+_TUPLE, _SET, _FROZENSET, _DATETIME, _DATE, _BIG_INT, _KIND = range(1, 8)
 # Tuples and sets within each other: msgpack takes 40 KB of the C stack for each, of which there are 8 MB.
 _MOST_NESTED = 16
 
@@ -75,6 +76,8 @@ _DEFAULTS = Link("")
 
 def _pack_more(value: Any, depth: int) -> Any:
     """The types beyond msgpack's own that links may hold."""
+    if kind_of(value) is not None:  # an enumeration may be a str or an int as well
+        return _pack_kind(value, depth)
     match value:
         # Subclasses, as lxml's strings, lose what they add to the type.
         case str():
@@ -100,7 +103,16 @@ def _pack_more(value: Any, depth: int) -> Any:
         case int():  # beyond 64 bits
             return msgpack.ExtType(_BIG_INT, f"{int(value):x}".encode())
         case _:
-            raise NotPlainData(f"a {type(value).__name__} is not plain data")
+            return _pack_kind(value, depth)
+
+
+def _pack_kind(value: Any, depth: int) -> msgpack.ExtType:
+    if isinstance(value, Opaque):
+        return msgpack.ExtType(_KIND, _pack([value.name, value.plain], depth))
+    kind = kind_of(value)
+    if kind is None:
+        raise NotPlainData(f"a {type(value).__name__} is not plain data")
+    return msgpack.ExtType(_KIND, _pack([kind.name, kind.to_plain(value)], depth))
 
 
 def _pack(value: Any, depth: int = 0) -> bytes:
@@ -111,28 +123,41 @@ def _pack(value: Any, depth: int = 0) -> bytes:
     return packed
 
 
-def _unpack_more(code: int, data: bytes, depth: int) -> Any:
+def _unpack_more(code: int, data: bytes, depth: int, known_only: bool) -> Any:
     match code:
         case 1:
-            return tuple(_unpack(data, depth))
+            return tuple(_unpack(data, depth, known_only))
         case 2:
-            return set(_unpack(data, depth))
+            return set(_unpack(data, depth, known_only))
         case 3:
-            return frozenset(_unpack(data, depth))
+            return frozenset(_unpack(data, depth, known_only))
         case 4:
             return datetime.datetime.fromisoformat(data.decode())
         case 5:
             return datetime.date.fromisoformat(data.decode())
         case 6:
             return int(data, 16)
+        case 7:
+            return _value_of(_unpack(data, depth, known_only), known_only)
         case _:
             raise Unknown(f"it has a value of the unknown type {code}")
 
 
-def _unpack(data: bytes, depth: int = 0) -> Any:
+def _value_of(named: Any, known_only: bool) -> Any:
+    if not isinstance(named, list) or len(named) != 2 or not isinstance(named[0], str):
+        raise BadPayload("it has a value without a kind")
+    name, plain = named
+    if not known_only:
+        return Opaque(name, plain)
+    if (kind := kind_named(name)) is None:
+        raise Unknown(f"it has a value of the kind {name[:100]!r}, which this worker's spider doesn't have")
+    return kind.from_plain(plain)
+
+
+def _unpack(data: bytes, depth: int = 0, known_only: bool = True) -> Any:
     if depth > _MOST_NESTED:
         raise BadPayload(f"it nests tuples and sets more than {_MOST_NESTED} deep")
-    more = functools.partial(_unpack_more, depth=depth + 1)
+    more = functools.partial(_unpack_more, depth=depth + 1, known_only=known_only)
     return msgpack.unpackb(data, ext_hook=more, strict_map_key=False)
 
 
@@ -147,11 +172,27 @@ def encode(link: Link, max_bytes: int) -> bytes:
         values.pop()
     try:
         payload = _pack(values)
-    except (ValueError, RecursionError, OverflowError, UnicodeEncodeError) as error:
+    except NotPlainData as error:
+        raise NotPlainData(f"{error}{_place(link)}") from None
+    except (ValueError, TypeError, RecursionError, OverflowError, UnicodeEncodeError) as error:
         raise NotPlainData(f"it can't be written as data: {error}") from None
     if len(payload) > max_bytes:
         raise NotPlainData(f"it takes {len(payload):,} bytes, {max_bytes:,} are allowed")
     return payload
+
+
+def _place(link: Link) -> str:
+    """Where in `link` the value is that can't be written, as ` (in meta['book'])`; "" where that isn't a key."""
+    for name in ("meta", "cb_kwargs", "cookies", "extra"):
+        values = getattr(link, name)
+        for key, value in values.items() if isinstance(values, dict) else ():
+            try:
+                _pack(value)
+            except NotPlainData:
+                return f" (in {name}[{str(key)[:100]!r}])"
+            except (ValueError, TypeError, RecursionError, OverflowError):
+                continue
+    return ""
 
 
 def _of_another_version(values: Any) -> BadPayload:
@@ -161,10 +202,14 @@ def _of_another_version(values: Any) -> BadPayload:
     return kind(f"it is not a payload of version {VERSION}")
 
 
-def decode(payload: bytes) -> Link:
-    """The link of a `payload`. Raises :class:`BadPayload` for anything that :func:`encode` didn't write."""
+def decode(payload: bytes, *, known_only: bool = True) -> Link:
+    """The link of a `payload`. Raises :class:`BadPayload` for anything that :func:`encode` didn't write.
+
+    For whoever only looks at it, and may not have the spider's classes, `known_only=False` leaves values that
+    are more than data as :class:`Opaque`.
+    """
     try:
-        values = _unpack(payload)
+        values = _unpack(payload, known_only=known_only)
     except BadPayload:
         raise
     except Exception as error:  # msgpack raises many kinds for hostile bytes, RecursionError among them

@@ -36,7 +36,7 @@ def queued_of(pickled: bytes, max_bytes: int, priority: int | None, classes: tup
         raise RefusedPickle("its priority is no whole number")
     try:
         payload = encode(link, max_bytes)
-        decode(payload)
+        decode(payload, known_only=False)
     except (NotPlainData, BadPayload) as error:
         raise RefusedPickle(str(error)) from None
     return Queued(host, max(-MOST_PRIORITY, min(priority, MOST_PRIORITY)), 0, payload)

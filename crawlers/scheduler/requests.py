@@ -29,6 +29,7 @@ from crawlers.frontier import (
 from .callbacks import Callbacks
 from .fingerprints import fingerprint_of, fingerprint_of_url
 from .hostkeys import HostKeys
+from .itemkinds import admit
 from .start import START
 from .turns import WAITS
 
@@ -98,6 +99,7 @@ class RequestCodec:
         self.is_scrapys = type(fingerprinter) is RequestFingerprinter
         """The fingerprint of a request follows from what Scrapy says: its URL, method and body."""
         self._spider = spider
+        admit(spider, spider.settings.getlist("SPIDER_MODULES") if hasattr(spider, "settings") else ())
         self._errback = errback
         self._fingerprint = fingerprinter.fingerprint
         self._max_bytes = max_bytes

@@ -96,7 +96,7 @@ class Worker:
 
     def refuse(self, refused: Refused) -> None:
         """Sets aside what can't be crawled, among the dead letters."""
-        logger.warning("Set aside (%s): %s", refused.source, refused.reason)
+        logger.warning("Set aside (%s) %.200r: %s", refused.source, refused.payload, refused.reason)
         self._stats.inc_value("frontier/refused")
         self._outbox.refuse(refused)
 

@@ -181,6 +181,6 @@ async def forget(crawl: Crawl, fingerprints: Sequence[int]) -> int:
 def is_request(letter: Letter) -> bool:
     """Whether it can be queued: it holds a payload, and stands under the host of its URL."""
     try:
-        return is_at(letter.host, decode(letter.payload).url)
+        return is_at(letter.host, decode(letter.payload, known_only=False).url)
     except BadPayload:
         return False

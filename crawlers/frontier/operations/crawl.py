@@ -80,7 +80,7 @@ def _number(value: object) -> int:
 def url_of(payload: bytes) -> str:
     """The URL of a queued payload; of anything else its first characters."""
     try:
-        return decode(payload).url
+        return decode(payload, known_only=False).url
     except BadPayload:
         return payload[:200].decode(errors="backslashreplace")
 

@@ -47,7 +47,7 @@ class _Sought:
     def is_in(self, payload: bytes) -> bool:
         """Whether `payload` is a request for it, or the preview of one that couldn't be queued."""
         try:
-            link = decode(payload)
+            link = decode(payload, known_only=False)
         except BadPayload:
             return payload == self._preview
         return link.url == self.url or self._same(link)

@@ -117,7 +117,7 @@ def _payload(fields: dict[str, Any]) -> bytes:
 def _queued(fields: dict[str, Any]) -> Queued:
     payload, host = _payload(fields), _text(fields, "host")
     try:
-        url = decode(payload).url
+        url = decode(payload, known_only=False).url
     except BadPayload as error:
         raise BadLine(f"its payload can't be read: {error}") from None
     if url != fields.get("url") or not host or any(c.isspace() for c in host) or not is_at(host, url):
