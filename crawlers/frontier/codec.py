@@ -182,7 +182,7 @@ def encode(link: Link, max_bytes: int) -> bytes:
 
 
 def _place(link: Link) -> str:
-    """Where in `link` the value is that can't be written, as ` (in meta['book'])`; "" where that isn't a key."""
+    """Where in `link` is what can't be written, as ` (in meta['book'])`; "" where that isn't a key."""
     for name in ("meta", "cb_kwargs", "cookies", "extra"):
         values = getattr(link, name)
         for key, value in values.items() if isinstance(values, dict) else ():
