@@ -63,7 +63,7 @@ class Worker:
         self._spares = Spares()
         self.counts, self.workers = Counts(), 1  # of the crawl, by the last exchange
         self._wake = asyncio.Event()
-        self._clock = time.monotonic  # uvloop's own clock stands still while a callback blocks
+        self._clock = time.monotonic  # that of its heartbeat as well
         self._outbox = Outbox(self._wake.set, self._clock, config.host_keys)
         self.open_inside = self._outbox.open_inside
         self.manners = Manners(config.terms.start_ms / 1000, self._wake.set, self._clock, self._spare)
