@@ -90,7 +90,7 @@ local function follow(host, priority, drained)
 end
 
 -- A script takes about so many bytes at most. The first few requests tell how large the others may be.
-local FIRST_TAKEN, MOST_BYTES = 8, 1000000
+local FIRST_TAKEN, MOST_BYTES = 4, 1000000
 local number_taken, bytes_taken = 0, 0
 
 local function most_to_take()

@@ -10,7 +10,7 @@ from __future__ import annotations
 MOST_FOUND_COST = 1000
 """Of links: each counts one, one to a host and priority that the exchange hasn't had yet QUEUE_COST more."""
 QUEUE_COST = 8
-BYTES_FOR_ONE = 4096
+BYTES_FOR_ONE = 1024
 """So many bytes of a link's payload count one."""
 MOST_ENDED = 64
 """Leases done, failed or given back; and as many visits, news of hosts, and hosts that want spares."""
