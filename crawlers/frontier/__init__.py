@@ -34,6 +34,7 @@ from .model import (
     Reply,
     Terms,
 )
+from .server import examine, judge, refusal
 from .status import Status, WorkerStatus
 
 __all__ = [
@@ -75,7 +76,10 @@ __all__ = [
     "connect",
     "decode",
     "encode",
+    "examine",
+    "judge",
     "ms_of",
+    "refusal",
     "register",
     "within",
 ]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, NoReturn
 
+from redis.exceptions import RedisError
 from scrapy import signals
 from scrapy.core.scheduler import BaseScheduler
 from scrapy.utils.defer import deferred_from_coro
@@ -22,6 +23,8 @@ from crawlers.frontier import (
     Refused,
     Unknown,
     connect,
+    examine,
+    refusal,
 )
 from crawlers.intake import Intake
 from crawlers.mongo import BadMongoSetting, MongoConfig
@@ -160,6 +163,8 @@ class Scheduler(BaseScheduler):
             self._worker = self._worker_for(self._frontier, config)
             self._store = ChunkStore(MongoConfig.of(self._crawler.settings))
             self._bind_politeness()
+            for sentence in await until_redis_answers(self._examine, config.patience_s):
+                logger.warning("%s", sentence)
             await until_redis_answers(self._bind_proxies, config.patience_s)
             if sieve := self._crawler.get_spider_middleware(LinkSieve):
                 sieve.bind(self._codec, self._worker, self.enqueue_request)
@@ -175,6 +180,8 @@ class Scheduler(BaseScheduler):
             self._give_up(str(error))
         except RedisUnreachable as error:
             self._give_up(f"{error}. Gave up after {config.patience_s:g} s")
+        except RedisError as error:
+            self._give_up(refusal(error))
         self._start(self._worker.run())
 
     def _name_ignored(self) -> None:
@@ -193,6 +200,9 @@ class Scheduler(BaseScheduler):
             raise BadSetting(f"{_OTHER_JOB % self._config.crawl}: {'; '.join(found)}")
         if found:
             logger.warning(f"{_OTHER_JOB}: %s", self._config.crawl, "; ".join(found))
+
+    async def _examine(self) -> list[str]:
+        return await examine(self._client, self._frontier.keys[0])
 
     async def _check_fingerprinter(self) -> None:
         """A crawl imported from scrapy-redis has seen URLs under other fingerprints than Scrapy's."""
