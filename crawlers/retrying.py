@@ -41,7 +41,7 @@ _REFUSALS = {
     "CLUSTERDOWN|(ERR )?.*[Aa]ttempted to .*while the cluster is": "Redis Cluster is down",
     "NOPERM": "Redis denies a command or key: see its ACL",
     "DENIED": "Redis is in protected mode: see its log",
-    "NOREPLICAS": "Redis has too few replicas",
+    "NOREPLICAS": "Too few replicas of Redis have what was written",
 }
 _CODES = {
     re.compile(rf"(?:{codes})\b|ERR Error running script.*: -(?:{codes})\b"): why

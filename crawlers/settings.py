@@ -35,6 +35,9 @@ SCHEDULER_FLUSH_ON_START = False
 # A worker not heard of for so many seconds is taken for dead, and its pages go to others: short enough that a
 # killed worker has been replaced within 30 s.
 FRONTIER_LEASE_TTL_S = 20
+# An exchange counts once so many replicas of Redis have it, so that a failover to one that lags behind
+# loses nothing; without them workers wait and say so. 0: Redis' own word counts. Not with redis+cluster.
+FRONTIER_REPLICAS = 0
 # A callback that blocks is no death: a process beside the worker goes on to renew its lease, for so many
 # seconds at most. Beyond, its pages go to others, and the one that blocks has failed an attempt. Longer than
 # any callback should take, and short enough that the pages that wait behind it are crawled today. It is never

@@ -71,7 +71,8 @@ class Member:
 
     async def send(self, prepared: bytes) -> Reply:
         """Sends what :meth:`prepare` made. Raises redis-py's errors; then send the same again."""
-        reply = await scripts.EXCHANGE(self._frontier.client, self._frontier.keys, prepared)
+        frontier = self._frontier
+        reply = await scripts.EXCHANGE(frontier.client, frontier.keys, prepared, replicas=frontier.replicas)
         if reply[0] != 0:
             _, counts, run, lost = reply
             return Reply(fenced=True, counts=Counts(*counts), run=run, lost=lost == 1, later=lost == 2)
@@ -146,10 +147,11 @@ class Member:
 
 
 class Frontier:
-    """The frontier of the crawl named `crawl`."""
+    """The frontier of the crawl named `crawl`. An exchange is over once so many `replicas` have it."""
 
-    def __init__(self, client: Client, crawl: str) -> None:
+    def __init__(self, client: Client, crawl: str, *, replicas: int = 0) -> None:
         self.client = client
+        self.replicas = replicas
         self.crawl = crawl
         self.keys = keys.of_scripts(crawl)
 

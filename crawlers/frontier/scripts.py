@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import msgpack
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from .connection import Client
 
@@ -19,6 +19,7 @@ def _source(name: str) -> str:
     return files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
+_WAIT_MS = 1000  # for replicas, before an exchange is sent again
 _INNER = ("manners", "queues", "leasing")
 """With each of these begins a function within the text before it, so that an exchange with nothing in it
 takes a sixth less: for a closure Lua finds a local of an outer function at once, and one of the function that
@@ -60,16 +61,40 @@ class WatchfulScript:
         self._text = _join((*behind, name))
         self._of_keys: dict[tuple[str, ...], tuple[str, str]] = {}
 
-    async def __call__(self, client: Client, keys: tuple[str, ...], *args: Any) -> Any:
-        """Runs the script and returns its reply as it came, strings as bytes."""
+    async def __call__(self, client: Client, keys: tuple[str, ...], *args: Any, replicas: int = 0) -> Any:
+        """Runs the script and returns its reply as it came, strings as bytes; with `replicas` once so many
+        have it. Raises redis-py's error NOREPLICAS where they don't in time: it has had its effect then.
+        """
         if keys not in self._of_keys:
             text = f"-- {' '.join(keys)}\n{self._text}"
             self._of_keys[keys] = text, _sha(text)
         text, sha = self._of_keys[keys]
+        if replicas:
+            return await _on_replicas(client, replicas, (sha, text), keys, args)
         try:
             return await client.evalsha(sha, len(keys), *keys, *args, "0")
         except NoScriptError:
             return await client.eval(text, len(keys), *keys, *args, "1")
+
+
+async def _on_replicas(
+    client: Client, replicas: int, script: tuple[str, str], keys: tuple[str, ...], args: tuple[Any, ...]
+) -> Any:
+    """WAIT speaks of what its own connection wrote, so that both go over one, in one round trip."""
+    sha, text = script
+    for verb, name, flag in (("EVALSHA", sha, "0"), ("EVAL", text, "1")):
+        async with client.pipeline(transaction=False) as pipe:
+            pipe.execute_command(verb, name, len(keys), *keys, *args, flag)
+            pipe.execute_command("WAIT", replicas, _WAIT_MS)
+            reply, have = await pipe.execute(raise_on_error=False)
+        if verb == "EVAL" or not isinstance(reply, NoScriptError):
+            break
+    for outcome in (reply, have):
+        if isinstance(outcome, Exception):
+            raise outcome
+    if have < replicas:
+        raise ResponseError(f"NOREPLICAS {have} of {replicas} have what was written")
+    return reply
 
 
 def _sha(text: str) -> str:

@@ -75,6 +75,7 @@ OURS: dict[str, Setting] = {
     "FRONTIER_PUSHED_META": Setting(Texts(), [], "meta of pushed messages that is taken"),
     "PAGES_LOOP_BYTES": Setting(whole(0, 2**62, "bytes"), 1_000_000, "of a page that the loop parses itself"),
     "FRONTIER_DEAD_LETTERS": Setting(whole(0, _MOST_LINKS), 100_000, "of a crawl that stay in Redis; 0: all"),
+    "FRONTIER_REPLICAS": Setting(whole(0, 100), 0, "of Redis that must have what a worker hands in; 0: none"),
     "FRONTIER_MAX_ATTEMPTS": Setting(whole(1, 1000), 3, "how often a page is tried that fails"),
     "FRONTIER_PREFETCH": Setting(
         whole(0, _MANY), 0, "requests that wait in a worker; 0: CONCURRENT_REQUESTS"

@@ -60,6 +60,7 @@ class Config:
     request_classes: tuple[str, ...]
     host_keys: HostKeys
     queued_in_redis: int
+    replicas: int
     page_returns: int
     inside_networks: tuple[Network, ...]
     callback_limit_s: float
@@ -88,6 +89,7 @@ class Config:
             patience_s=at_least(settings.getfloat, "FRONTIER_PATIENCE_S", 0),
             request_classes=tuple(settings.getlist("FRONTIER_REQUEST_CLASSES")),
             host_keys=HostKeys(one_of(settings, "FRONTIER_HOST_KEY", KINDS)),
+            replicas=_replicas(settings),
             queued_in_redis=at_least(settings.getint, "FRONTIER_QUEUED_IN_REDIS", 0),
             callback_limit_s=at_least(settings.getfloat, "FRONTIER_CALLBACK_LIMIT_S", 0),
             unknown_wait_s=at_least(settings.getfloat, "FRONTIER_UNKNOWN_WAIT_S", 0),
@@ -97,6 +99,13 @@ class Config:
 
 
 _MOST = 1e9  # seconds, requests, bytes: the scripts count to 2^40 ms
+
+
+def _replicas(settings: BaseSettings) -> int:
+    number = at_least(settings.getint, "FRONTIER_REPLICAS", 0)
+    if number and "+cluster:" in (settings.get("REDIS_URL") or ""):
+        raise BadSetting("FRONTIER_REPLICAS can't be used with redis+cluster: set it to 0")
+    return number
 
 
 def at_least(read: Callable[[str], float], name: str, least: float) -> int:

@@ -158,7 +158,7 @@ class Scheduler(BaseScheduler):
                 logger.warning("%s", sentence)
             Limits.of(self._crawler.settings)
             self._client = connect(self._crawler.settings)
-            self._frontier = Frontier(self._client, config.crawl)
+            self._frontier = Frontier(self._client, config.crawl, replicas=config.replicas)
             self._codec = self._codec_for(spider, config)
             self._worker = self._worker_for(self._frontier, config)
             self._store = ChunkStore(MongoConfig.of(self._crawler.settings))
