@@ -252,7 +252,9 @@ async def _reading(frontier: Frontier, key: str, hold_ms: int) -> AsyncIterator[
     spider.crawler = SimpleNamespace(  # type: ignore[assignment]
         engine=SimpleNamespace(crawl=lambda request: crawled.append(request.url))
     )
-    worker: Any = SimpleNamespace(takes_start_urls=True, poll_s=0.01, flushed=lambda: asyncio.sleep(0))
+    worker: Any = SimpleNamespace(
+        takes_start_urls=True, poll_s=0.01, flushed=lambda: asyncio.sleep(0), open_inside=lambda _host: None
+    )
     async with aclosing(frontier.client):
         intake = Intake(spider, frontier, worker, keys=(key,), hold_ms=hold_ms, max_bytes=1000)
         reading = asyncio.create_task(intake.run())
