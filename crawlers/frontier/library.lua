@@ -240,12 +240,12 @@ end
 
 -- Generations ---------------------------------------------------------------------------------------
 
--- Gives up all queues and the seen set at the cost of one number; `purge` frees them bit by bit.
 -- Cookies belong to a run, as with Scrapy to a process.
 local function forget_cookies()
   redis.call('DEL', tag .. ':cookies', tag .. ':cookie_sites')
 end
 
+-- Gives up all queues and the seen set at the cost of one number; `purge` frees them bit by bit.
 local function retire_generation()
   local generation = math.max(meta.generation, 1)
   first_use('hash', 'HSET', PURGE, generation, 2 ^ meta.seen_level + meta.seen_split)
