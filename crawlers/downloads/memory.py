@@ -87,8 +87,9 @@ class Share:
     def release(self) -> None:
         """The body is somebody else's now, or nobody's. May be called again."""
         self.resume = None
-        self._memory._drop(self)
-        self.size = 0
+        if self.size:
+            self._memory._drop(self)
+            self.size = 0
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,6 @@ import asyncio
 import time
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, ClassVar, NoReturn
-from urllib.parse import urldefrag
 
 import aiohttp
 from scrapy.core.downloader.handlers._aiohttp import AiohttpDownloadHandler
@@ -121,7 +120,7 @@ class FastHandler(AiohttpDownloadHandler):
     ) -> _BaseResponseArgs:
         """With the URL that was sent, which has no fragment."""
         args = AiohttpDownloadHandler._build_base_response_args(response, request, headers)
-        args["url"] = urldefrag(request.url)[0]
+        args["url"] = request.url.partition("#")[0]
         return args
 
     async def _iter_body_chunks(  # type: ignore[override]

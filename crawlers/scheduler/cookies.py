@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 from collections import OrderedDict
@@ -70,6 +71,11 @@ class _Site:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
+# Without the decorator by which Scrapy warns those who hand a middleware a spider: 1 % of a page.
+_process_request = inspect.unwrap(CookiesMiddleware.process_request)
+_process_response = inspect.unwrap(CookiesMiddleware.process_response)
+
+
 class SharedCookies(CookiesMiddleware):
     """Scrapy's middleware, whose jars are the crawl's.
 
@@ -92,16 +98,16 @@ class SharedCookies(CookiesMiddleware):
         """Gives `request` the cookies that any worker was given."""
         if self._worker is not None and (self._worker.counts.cookies or request.cookies):
             return self._send(request)
-        super().process_request(request)
+        _process_request(self, request)
         return None
 
     async def _send(self, request: Request) -> None:
         site = self._site(request)
         if site is None:
-            super().process_request(request)
+            _process_request(self, request)
             return
         await self._read(site, self.jars[request.meta.get("cookiejar")])
-        super().process_request(request)
+        _process_request(self, request)
         if request.cookies:
             await self._share(site, request)
 
@@ -109,7 +115,7 @@ class SharedCookies(CookiesMiddleware):
         self, request: Request, response: Response
     ) -> Response | Coroutine[Any, Any, Response]:
         """Keeps what `response` sets, for all workers."""
-        super().process_response(request, response)
+        _process_response(self, request, response)
         if b"Set-Cookie" not in response.headers:
             return response
         host = urlparse_cached(request).hostname or ""

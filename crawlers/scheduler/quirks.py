@@ -15,7 +15,7 @@ from w3lib.url import safe_url_string
 from crawlers.links import MOST_BASE, absolute
 from crawlers.markup import NEVER_CROWDED, few_attributes
 
-from .refresh import HEAD
+from .refresh import head_of
 
 if TYPE_CHECKING:
     from scrapy import Request
@@ -48,7 +48,7 @@ class Quirks:
             response = response.replace(encoding=_next_encoding(response))
         if type(response) is HtmlResponse and len(response.body) > NEVER_CROWDED:
             response = response.replace(cls=LargeHtmlResponse)
-        if isinstance(response, HtmlResponse) and "<base" in response.text[:HEAD].lower():
+        if isinstance(response, HtmlResponse) and b"<base" in head_of(response).lower():
             _check_base(response)
         return response
 

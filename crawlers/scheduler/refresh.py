@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from lxml.html import HtmlElement
-    from scrapy.http import HtmlResponse
+    from scrapy.http import HtmlResponse, TextResponse
 
 HEAD = 4096
 """Characters of a page in which Scrapy looks for a refresh and a base."""
@@ -36,16 +36,21 @@ class Refresh(NamedTuple):
     names_url: bool
 
 
+def head_of(response: TextResponse) -> bytes:
+    """The beginning of a page in UTF-8: lower() of it takes 1 us, and 70 of a text with quotation marks."""
+    return response.text[:HEAD].encode("utf-8", "replace")
+
+
 def declared_refresh(response: HtmlResponse, ignored: Collection[str] = ()) -> Refresh | None:
     """The first refresh in the head of `response` that leads to something on http or https.
 
     What stands within elements of the names `ignored` doesn't count.
     """
-    head = response.text[:HEAD]
-    if "refresh" not in head.lower():
+    head = head_of(response)
+    if b"refresh" not in head.lower():
         return None
     try:
-        root = document_fromstring(head.encode("utf-8", "replace"), parser=_PARSER)
+        root = document_fromstring(head, parser=_PARSER)
     except (etree.LxmlError, ValueError):
         return None
     encoding = query_encoding(response.encoding)
