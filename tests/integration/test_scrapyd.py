@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -57,6 +58,7 @@ def scrapyd(tmp_path: Path, redis_url: str, mongo_uri: str, database: str) -> It
     with (tmp_path / "scrapyd.conf").open("w") as file:
         config.write(file)
     env = {**os.environ, "REDIS_URL": redis_url, "MONGO_URI": mongo_uri, "MONGO_DATABASE": database}
+    env["PYTHONPATH"] = str(ROOT / "deploy")
     process = Process([str(SCRAPYD), "--pidfile="], tmp_path / "scrapyd.log", cwd=tmp_path, env=env)
     process.start()
     running = Scrapyd(f"http://127.0.0.1:{port}/")
@@ -78,6 +80,39 @@ def deploy(scrapyd: Scrapyd, folder: Path) -> str:
     env = {**os.environ, "PATH": f"{tool.parent}:{os.environ['PATH']}"}
     done = subprocess.run([tool], cwd=folder, env=env, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://{own}", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Host": "localhost:1"}, 200),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Host": "rebound.example"}, 403),
+        ({"Host": "localhost.evil.example"}, 403),
+        ({"Host": "rebound.example", "Origin": "http://rebound.example"}, 403),
+    ],
+)
+def test_no_page_of_another_site_can_post(scrapyd: Scrapyd, headers: dict[str, str], status: int) -> None:
+    # Given what a browser says of the page whose request it sends, or curl, which says nothing
+    own = urllib.parse.urlsplit(scrapyd.url).netloc
+    sent = {name: value.format(own=own) for name, value in headers.items()}
+    for path in ("addversion.json", "schedule.json", "daemonstatus.json", ""):
+        request = urllib.request.Request(scrapyd.url + path, headers=sent)
+        # When it comes
+        try:
+            with urllib.request.urlopen(request, b"x=1" if "version" in path else None, timeout=30) as answer:
+                got = answer.status
+        except urllib.error.HTTPError as error:
+            got = error.code
+        # Then it is refused by itself, or is Scrapyd's to answer
+        assert (got == 403) == (status == 403), path
 
 
 def statuses(log: Path, jobs: list[str]) -> list[int]:
