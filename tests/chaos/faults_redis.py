@@ -164,6 +164,18 @@ class RedisForgets(_RedisFault):
         self.run.redis.start()
 
 
+class RedisGoesBack(RedisForgets):
+    """It is what it was 4 s ago, as after the failover to a replica that lagged behind."""
+
+    name = "Redis goes back by 4 s"
+    for_stock = False
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.at = plan.rng.uniform(0.05, 0.2)
+        self.lasts_s = 4
+
+
 class RedisForgetsTheStart(RedisForgets):
     """The same in the first second of the crawl, with its start URLs in it, to which nothing leads."""
 
@@ -192,5 +204,5 @@ class RedisForgetsTheStart(RedisForgets):
 
 REDIS_FAULTS: tuple[type[Fault], ...] = (
     *(RedisRestart, RedisKill, RedisPause, ConnectionsCut, ScriptsFlushed),
-    *(RedisFull, RedisReplica, RepliesLost, RedisForgets, RedisForgetsTheStart),
+    *(RedisFull, RedisReplica, RepliesLost, RedisForgets, RedisGoesBack, RedisForgetsTheStart),
 )
