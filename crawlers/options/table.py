@@ -110,6 +110,7 @@ OURS: dict[str, Setting] = {
     "FRONTIER_HOST_KEY": Setting(Word(("host", "domain", "ip")), "host", "what shares a delay"),
     "FRONTIER_ORDER": Setting(Word(("hosts", "priority")), "hosts", "what priorities hold over"),
     "FRONTIER_ROBOTS_TTL_S": Setting(_seconds(0.001), DAY_S, "for which a robots.txt is good"),
+    "FRONTIER_ROBOTS_BYTES": Setting(whole(0, 2**62, "bytes"), 64 * 1024**2, "of robots.txt files in Redis"),
     "FRONTIER_CRAWL_DELAY_MAX_S": Setting(
         _seconds(0), 300, "the longest Crawl-delay that is kept; 0: no limit"
     ),
