@@ -60,7 +60,7 @@ def test_who_is_blocked_for_longer_than_its_lease_keeps_it(
     # Then each page is crawled once, by workers that are never taken for dead
     assert parsed(*logs) == dict.fromkeys(range(PAGES), 1)
     assert letters(redis_client, crawl_name) == []
-    assert not any("taken for dead" in log for log in logs)
+    assert not any("frontier/fenced" in log for log in logs)
     # And who blocks whom is said once, with where it is
     warnings = [line for log in logs for line in log.splitlines() if "blocked its worker for" in line]
     assert len(warnings) == 1
@@ -125,7 +125,7 @@ def test_a_stopped_worker_is_not_busy(options: dict[str, Any]) -> None:
         assert "Spider closed (finished)" in log
         # And it is fenced when it goes on
         frozen.signal(signal.SIGCONT)
-        assert "taken for dead" in frozen.end().log
+        assert "'frontier/fenced': 1" in frozen.end().log
 
 
 def test_nothing_of_a_killed_worker_renews_its_lease(
