@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from redis.exceptions import RedisClusterException, RedisError
 from scrapy import Request, Spider
 from scrapy.utils.httpobj import urlparse_cached
 
-from crawlers.frontier import BadStartUrls, Claims, Counts, Frontier, Refused
+from crawlers.frontier import BadStartUrls, Claims, Counts, Frontier, Refused, length_when_cut
 from crawlers.messages import BadEntry, reads_utf8, request_of
+from crawlers.pushed import is_own
 from crawlers.redis_spiders import as_requests, own_maker, own_reading, stop_reading_when_idle
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
@@ -63,7 +64,8 @@ class Intake:
     """Reads the lists `keys` for as long as the worker lives.
 
     `hold_ms`: entries claimed by a worker that dies are handed out again after this long. `max_bytes` of
-    one entry. `plain` is asked first, unless the spider makes its requests by itself.
+    one entry. `plain` is asked first, unless the spider makes its requests by itself. `pushed_meta`: keys of
+    a message's meta that may steer the crawler.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Intake:
         hold_ms: int,
         max_bytes: int,
         plain: Plain | None = None,
+        pushed_meta: Collection[str] = (),
     ) -> None:
         self._spider = spider
         self._frontier = frontier
@@ -87,7 +90,7 @@ class Intake:
         self._complained: set[str] = set()
         self._own = own_reading(spider)
         own = own_maker(spider, self._own)
-        self._make = own or (lambda entry: request_of(entry, spider))
+        self._make = own or (lambda entry: request_of(entry, spider, pushed_meta))
         self._plain = plain if own is None and reads_utf8(spider) else None
         stop_reading_when_idle(spider)
 
@@ -126,6 +129,8 @@ class Intake:
             self._left[key] = 0
             self._complain(key, str(error))
             return 0
+        for kind, held, name in claimed.aside:
+            logger.error("The key %r held a %s, which is now under %r", held, kind, name)
         number = len(claimed.entries)
         if number:
             self._crawl_all(key, claimed.entries)
@@ -162,7 +167,7 @@ class Intake:
 
     async def _claim(self, key: str) -> Claims:
         try:
-            return await self._frontier.claim(key, _MOST_CLAIMED, self._hold_ms)
+            return await self._frontier.claim(key, _MOST_CLAIMED, self._hold_ms, self._max_bytes)
         except (RedisError, RedisClusterException, OSError):
             self.doubt()
             raise
@@ -195,6 +200,8 @@ class Intake:
             self._refuse(key, entry, f"{maker}: {type(error).__name__}: {error}")
 
     def _start(self, request: Request) -> None:
+        for name in [name for name in request.meta if is_own(name)]:  # copied by the spider's own method
+            del request.meta[name]
         self._worker.open_inside(urlparse_cached(request).hostname or "")
         self._engine.crawl(request)
 
@@ -205,9 +212,10 @@ class Intake:
         return engine
 
     def _requests_of(self, entry: bytes) -> list[Request]:
-        if len(entry) > self._max_bytes:
-            raise BadEntry(f"it is {len(entry):,} bytes long, {self._max_bytes:,} are allowed")
+        if cut := length_when_cut(entry):
+            raise BadEntry(f"it is {cut[0]:,} bytes long, {self._max_bytes:,} are allowed")
         return as_requests(self._make(entry))
 
     def _refuse(self, key: str, entry: bytes, reason: str) -> None:
-        self._worker.refuse(Refused(key, entry[:_MOST_PREVIEW], reason))
+        shown = cut[1] if (cut := length_when_cut(entry)) else entry
+        self._worker.refuse(Refused(key, shown[:_MOST_PREVIEW], reason))

@@ -10,12 +10,16 @@ always did. Other spiders know the fields of a request, and refuse unknown ones.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from scrapy import Request
 from scrapy.http import FormRequest
 from scrapy_redis.spiders import RedisMixin
+
+from crawlers.pushed import objection
 
 if TYPE_CHECKING:
     from scrapy import Spider
@@ -41,6 +45,9 @@ _FIELDS: dict[str, type] = {
     "callback": str,
     "formdata": dict,
 }
+# RFC 9110, 5.6.2; longer than any that is known.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_BREAKS = re.compile(r"[\0\r\n]")
 _WORDS = {str: "a string", dict: "an object", int: "a whole number", bool: "true or false", list: "a list"}
 
 
@@ -53,8 +60,9 @@ def _encoding(spider: Spider) -> str:
     return getattr(spider, "redis_encoding", None) or "utf-8"
 
 
-def request_of(entry: bytes, spider: Spider) -> Request:
-    """The request that `entry` asks `spider` for; not deduplicated, as with scrapy-redis.
+def request_of(entry: bytes, spider: Spider, allowed: Collection[str] = ()) -> Request:
+    """The request that `entry` asks `spider` for; not deduplicated, as with scrapy-redis. `allowed`: keys of
+    its meta that may steer the crawler, see :mod:`crawlers.pushed`.
 
     Raises :class:`BadEntry`.
     """
@@ -72,6 +80,7 @@ def request_of(entry: bytes, spider: Spider) -> Request:
     if "url" not in message:
         raise BadEntry('its message has no "url"')
     try:
+        _check_meta(message, allowed)
         return _from_message(message, spider)
     except BadEntry:
         raise
@@ -93,6 +102,23 @@ def _from_message(message: dict[str, Any], spider: Spider) -> Request:
     return FormRequest(**message) if "formdata" in message else Request(**message)
 
 
+def _check_meta(message: dict[str, Any], allowed: Collection[str]) -> None:
+    meta = message.get("meta")
+    if isinstance(meta, dict) and (why := objection(meta, allowed)):
+        raise BadEntry(why)
+
+
+def _check_head(message: dict[str, Any]) -> None:
+    """What would begin a line of its own in the head of an HTTP request, or in the log."""
+    method = message.get("method", "GET")
+    if not _TOKEN.fullmatch(method):
+        raise BadEntry(f"its method {method[:100]!r} is none")
+    for name, given in message.get("headers", {}).items():
+        values = given if isinstance(given, list) else [given]
+        if not _TOKEN.fullmatch(name) or any(_BREAKS.search(str(value)) for value in values):
+            raise BadEntry(f"its header {name[:100]!r} is none that can be sent")
+
+
 def _check_types(message: dict[str, Any]) -> None:
     for name, value in message.items():
         expected = _FIELDS.get(name)
@@ -101,6 +127,7 @@ def _check_types(message: dict[str, Any]) -> None:
         if type(value) is not expected:
             raise BadEntry(f"its field {name!r} must be {_WORDS[expected]}")
     _checked_url(message["url"])
+    _check_head(message)
 
 
 def _checked_url(url: str) -> str:

@@ -161,6 +161,9 @@ FRONTIER_COOKIES = "shared"
 # Networks inside, such as 10.0.0.0/8, to which pages may lead. Without, a request goes to a loopback,
 # private, link-local or metadata address only where the URL of a start names that host.
 FRONTIER_INSIDE_NETWORKS: list[str] = []
+# Keys of Scrapy's, such as "proxy" and "dont_obey_robotstxt", that the meta of a pushed message may hold
+# though they steer the crawler (crawlers/pushed.py has all). A message with another of them is a dead letter.
+FRONTIER_PUSHED_META: list[str] = []
 
 # Proxies: the path of a file with one a line, http://user:password@host:port, or redis:NAME, a Redis list or
 # set of such lines. Both are read again every 5 s. Empty: none.

@@ -20,7 +20,7 @@ from scrapy.spiderloader import get_spider_loader
 from scrapy.utils.misc import build_from_crawler, load_object
 
 from crawlers.deep import ChunkStore
-from crawlers.frontier import Client
+from crawlers.frontier import Client, printable
 from crawlers.frontier.operations import Crawl, first_line
 from crawlers.migration import ScrapyRedisFingerprinter
 from crawlers.mongo import MongoConfig
@@ -75,7 +75,7 @@ class Desk:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise Failed(f"{question} There is no terminal to ask on: add --yes")
-        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise Failed("nothing was changed")
 
@@ -99,11 +99,6 @@ def _spider(settings: Settings, name: str) -> type[Spider]:
         return get_spider_loader(settings).load(name)
     except KeyError:
         raise Failed(f"this project has no spider {name!r}") from None
-
-
-def printable(text: str) -> str:
-    """`text` without what moves a terminal's cursor or colours it: URLs and reasons come from anywhere."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _rich_table(headings: Sequence[str], cells: list[list[str]]) -> None:

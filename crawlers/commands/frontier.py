@@ -12,7 +12,7 @@ from pymongo.errors import PyMongoError
 from redis.exceptions import RedisError
 from scrapy.commands import ScrapyCommand
 
-from crawlers.frontier import FrontierError, connect
+from crawlers.frontier import FrontierError, connect, printable_lines
 from crawlers.mongo import BadMongoSetting
 from crawlers.mongo.errors import first_words
 from crawlers.options import BadSetting, ensure_all
@@ -81,7 +81,7 @@ class Command(ScrapyCommand):
             _check(args, opts)
             self.exitcode = asyncio.run(self._run(opts))
         except (Failed, FrontierError, BadSetting, BadMongoSetting, RedisUnreachable) as error:
-            print(f"scrapy frontier: {error}", file=sys.stderr)
+            print(f"scrapy frontier: {printable_lines(str(error))}", file=sys.stderr)
             self.exitcode = 2
         except KeyboardInterrupt:
             print("scrapy frontier: interrupted", file=sys.stderr)

@@ -12,11 +12,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 from scrapy.commands import ScrapyCommand
 
+from crawlers.frontier import printable
 from crawlers.mongo import BadMongoSetting, MongoConfig
 from crawlers.mongo.errors import first_words
 from crawlers.mongo.refused import PARTS, REFUSED
-
-from .desk import printable
 
 _ROWS = 20
 

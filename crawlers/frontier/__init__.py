@@ -5,7 +5,7 @@ leases, in one atomic step each. `exchange.lua` holds the rules, `keys.lua` the 
 """
 
 from .bounds import MOST_MS, ms_of, within
-from .client import MOST_COOKIE_BYTES, Frontier, Member
+from .client import MOST_COOKIE_BYTES, Frontier, Member, length_when_cut
 from .codec import Link, decode, encode
 from .connection import BLOCKING, Client, client_of, connect
 from .deep import Closed, Deep, Plan, Wanted
@@ -34,6 +34,7 @@ from .model import (
     Reply,
     Terms,
 )
+from .printable import printable, printable_lines
 from .server import examine, judge, refusal
 from .status import Status, WorkerStatus
 
@@ -78,7 +79,10 @@ __all__ = [
     "encode",
     "examine",
     "judge",
+    "length_when_cut",
     "ms_of",
+    "printable",
+    "printable_lines",
     "refusal",
     "register",
     "within",

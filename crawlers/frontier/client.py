@@ -6,6 +6,7 @@ repeat. A repeated exchange has no second effect.
 
 from __future__ import annotations
 
+import re
 import secrets
 from itertools import chain, islice
 from typing import Any, cast
@@ -22,6 +23,10 @@ from .status import Status, read_status
 
 _MOST_POLICIES = 500  # hosts in one call
 _POLICY_MS = 60_000  # until what a worker that never joined has brought is gone
+_MOST_ENTRY = 512 * 1024  # bytes of an entry of start URLs, unless who claims it says otherwise
+_MOST_SHOWN = 500  # bytes of one that is larger
+_MOST_CLAIMED = 4 * 1024 * 1024  # bytes of all entries that are claimed at a time
+_CUT = re.compile(rb"\0cut (\d{1,15}) ")
 MOST_COOKIE_SITES = 10_000
 """Sites of which cookies are shared, some 5 MB; the one whose cookies changed longest ago goes first."""
 MOST_COOKIE_BYTES = 65_536
@@ -281,20 +286,26 @@ class Frontier:
         while await scripts.PURGE(self.client, self.keys, scripts.pack_input({"most": 200})):
             pass
 
-    async def claim(self, start_urls: str, most: int, hold_ms: int) -> Claims:
-        """Takes up to `most` entries off the list, set or sorted set `start_urls`.
+    async def claim(self, start_urls: str, most: int, hold_ms: int, max_bytes: int = _MOST_ENTRY) -> Claims:
+        """Takes up to `most` entries off the list, set or sorted set `start_urls`, fewer where they are long.
 
-        Entries that are not released within `hold_ms` are handed out again. Raises
-        :class:`BadStartUrls` where the key holds something else, and takes nothing.
+        Entries that are not released within `hold_ms` are handed out again. Of one longer than `max_bytes`
+        only its length and beginning come, see :func:`length_when_cut`. Raises :class:`BadStartUrls` where
+        the key holds something else, and takes nothing.
         """
         held = keys.claims(start_urls, self.crawl)
-        reply: list[Any] = await scripts.CLAIM(self.client, (start_urls, *held), most, hold_ms)
+        limits = most, hold_ms, max_bytes, _MOST_SHOWN, _MOST_CLAIMED
+        reply: list[Any] = await scripts.CLAIM(self.client, (start_urls, *held), *limits)
         if len(reply) == 2:
+            kind, key = (text.decode(errors="replace") for text in reply)
             raise BadStartUrls(
-                f"the key {reply[1].decode()!r} holds a {reply[0].decode()}; push start URLs to a list,"
-                " set or sorted set, or delete that key"
+                f"the key {key!r} holds a {kind}; push start URLs to a list, set or sorted set,"
+                " or delete that key"
             )
-        return Claims(*reply)
+        claims, entries, left, aside = reply
+        texts = [text.decode(errors="replace") for text in aside]
+        moved = [(texts[at], texts[at + 1], texts[at + 2]) for at in range(0, len(texts), 3)]
+        return Claims(claims, entries, left, moved)
 
     async def release(self, start_urls: str, claims: list[bytes]) -> None:
         """Forgets claimed entries, which are in the frontier now."""
@@ -303,6 +314,12 @@ class Frontier:
             pipe.zrem(claimed, *claims)
             pipe.hdel(entries, *claims)
             await pipe.execute()
+
+
+def length_when_cut(entry: bytes) -> tuple[int, bytes] | None:
+    """The length of an entry that was too long, and its beginning; None for one that is whole."""
+    cut = _CUT.match(entry)
+    return (int(cut[1]), entry[cut.end() :]) if cut else None
 
 
 def _by_queue(found: list[Found]) -> list[tuple[Any, ...]]:

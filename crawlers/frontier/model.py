@@ -252,8 +252,12 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Entries taken off a list of start URLs, and how many wait or are claimed over all workers."""
+    """Entries taken off a list of start URLs, and how many wait or are claimed over all workers.
+
+    `aside`: keys that were of no use and gave way: type, key and its new name.
+    """
 
     claims: list[bytes]
     entries: list[bytes]
     left: int
+    aside: list[tuple[str, str, str]] = field(default_factory=list)

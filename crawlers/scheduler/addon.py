@@ -17,6 +17,7 @@ from crawlers.redis_spiders import share_redis_settings
 
 from .cookies import SharedCookies
 from .development import is_development, stand_aside
+from .lines import print_lines_only
 from .quirks import Quirks
 from .redirects import MetaRefresh, Redirects
 from .robots import RobotsTxt
@@ -42,6 +43,7 @@ class FrontierAddon:
         """Scrapy's call before it makes a spider, of which scrapy-redis' classes make clients at once."""
         _stop_at_bad(settings)
         share_redis_settings()
+        print_lines_only()
 
     def update_settings(self, settings: BaseSettings) -> None:
         """Scrapy's call. Who has given one of these a place, or None, is left alone."""

@@ -20,6 +20,7 @@ from scrapy.http import Response
 
 from crawlers.frontier import Failed, Lease
 
+from .marks import GIVEN_BACK
 from .redirects import NO_END
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MOST_REASON = 500  # characters; a reason is read by people and stays in Redis
-
-
-# In the meta of a request on its way back to the scheduler, which has nothing to do with it: its lease ends.
-GIVEN_BACK = "_frontier_given_back"
 
 
 class Held(NamedTuple):
@@ -141,6 +138,7 @@ class Completion:
         self._leases: dict[Request, Held] = {}
         self._lent: WeakKeyDictionary[Request, Held] = WeakKeyDictionary()
         self._given_back: set[Request] = set()
+        self._copies: WeakSet[Request] = WeakSet()
         self._lost: WeakSet[Request] = WeakSet()
         self._failures: dict[Request, tuple[str, bool]] = {}
         crawler.signals.connect(self._spider_error, signals.spider_error)
@@ -168,7 +166,12 @@ class Completion:
             self._given_back.add(request)
         again = request.copy()
         again.meta[GIVEN_BACK] = True
+        self._copies.add(again)
         return again
+
+    def is_given_back(self, request: Request) -> bool:
+        """Whether `request` is what :meth:`give_back` made."""
+        return GIVEN_BACK in request.meta and request in self._copies
 
     def is_lost(self, request: Request) -> bool:
         """Whether `request` stood for a lease that is another's now."""

@@ -30,8 +30,7 @@ from .callbacks import Callbacks
 from .fingerprints import fingerprint_of, fingerprint_of_url
 from .hostkeys import HostKeys
 from .itemkinds import admit
-from .start import START
-from .turns import WAITS
+from .marks import GIVEN_BACK, ROBOTS, START, drop_marks, waits_of
 
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
@@ -39,11 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["RequestCodec", "Stencil", "fingerprint_of"]
 
 # Scrapy writes where a request was sent into its meta; a copy for another host must not inherit it.
-NOT_QUEUED = ("download_slot", "download_latency", START)
+NOT_QUEUED = ("download_slot", "download_latency", START, GIVEN_BACK, ROBOTS)
 _MOST_HOST = 255  # characters
 _FIELDS = ("cookies", "flags", "cb_kwargs")
 # What middlewares write into the meta of a request that goes on with the page of another.
-_CONTINUES = ("retry_times", "redirect_times", WAITS)
+_CONTINUES = ("retry_times", "redirect_times")
 
 
 def _check_scheme(url: str, error: type[FrontierError]) -> None:
@@ -128,7 +127,9 @@ class RequestCodec:
         if not host or len(host) > _MOST_HOST or any(c.isspace() for c in host):
             raise NotPlainData(f"{request.url[:200]!r} has no host that could be asked")
         priority = within(request.priority, -MOST_PRIORITY, MOST_PRIORITY, 0)
-        continues = any(name in request.meta for name in _CONTINUES)
+        continues = any(name in request.meta for name in _CONTINUES) or bool(
+            waits_of(request.meta, request.url)
+        )
         payload = encode(self._to_link(request), self._max_bytes)
         return Found(fingerprint, host, priority, payload, continues, START in request.meta)
 
@@ -182,6 +183,7 @@ class RequestCodec:
         if len(lease.payload) > self._max_bytes:
             raise BadPayload(f"it is {len(lease.payload):,} bytes long, {self._max_bytes:,} are allowed")
         link = decode(lease.payload)
+        drop_marks(link.meta)
         _check_scheme(link.url, BadPayload)
         kind = self._kinds.get(link.kind) if link.kind else Request
         if kind is None:

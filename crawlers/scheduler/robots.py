@@ -19,8 +19,9 @@ from crawlers.frontier import News, ms_of
 from crawlers.retrying import until_redis_answers
 
 from .limits import CUT
+from .marks import ROBOTS
 from .robotstext import MOST_BYTES, Stopper, text_of
-from .turns import ROBOTS, UNREADABLE
+from .turns import UNREADABLE
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

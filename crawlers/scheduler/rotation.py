@@ -15,9 +15,9 @@ from scrapy.utils.misc import load_object
 from twisted.internet.error import ConnectError
 
 from .config import at_least
+from .marks import ROBOTS
 from .proxies import BackOff, Exit, Exits
 from .proxylist import ProxyList
-from .turns import ROBOTS
 
 if TYPE_CHECKING:
     from typing import Self

@@ -31,7 +31,7 @@ from crawlers.mongo import BadMongoSetting, MongoConfig
 from crawlers.options import unknown
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
-from .completion import GIVEN_BACK, Completion, UnknownScrapy
+from .completion import Completion, UnknownScrapy
 from .config import BadSetting, Config, one_of
 from .continuing import Circle, Continuations
 from .cookies import SharedCookies
@@ -42,13 +42,13 @@ from .job import differences, job_of
 from .lean import make_lean
 from .limits import Limits
 from .loss import LOST, FrontierLost
+from .marks import START
 from .plainurls import PlainUrls
 from .politeness import Downloader
 from .requests import RequestCodec
 from .robots import RobotsTxt
 from .rotation import RotatingProxies
 from .sieve import LinkSieve
-from .start import START
 from .turns import Turns
 from .waiting import Vigil
 from .wiring import lacks_addon, lacks_store
@@ -102,7 +102,7 @@ class Scheduler(BaseScheduler):
 
     def enqueue_request(self, request: Request) -> bool:
         """Takes a request for the frontier; False if it is known to have been seen."""
-        if GIVEN_BACK in request.meta:
+        if self._completion.is_given_back(request):
             return True
         try:
             if START in request.meta:
@@ -275,6 +275,7 @@ class Scheduler(BaseScheduler):
             keys=self._config.start_urls,
             hold_ms=self._config.terms.ttl_ms,
             max_bytes=self._config.max_bytes,
+            pushed_meta=self._config.pushed_meta,
             plain=PlainUrls(self._crawler, self._codec, self._config.host_keys, self._worker),
         )
         self._worker.intake = intake

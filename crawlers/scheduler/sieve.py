@@ -11,6 +11,7 @@ from crawlers.frontier import Refused
 from crawlers.links import Links
 
 from .config import BadSetting
+from .marks import drop_marks
 from .onward import Onward, is_drop_heard, is_heard
 from .straight import MOST_PREVIEW, Straight, refused_link
 
@@ -88,6 +89,7 @@ class LinkSieve:
         """What of `links` doesn't go straight to the frontier."""
         for url, reason in links.set_aside.items():
             self._refuse(Refused("request", url.encode(errors="replace")[:MOST_PREVIEW], reason))
+        drop_marks(links.meta)
         if self._straight is None or links.meta.get("verbatim_url") or is_heard(self._crawler):
             return self._each(links)
         self._straight.take(links, response)

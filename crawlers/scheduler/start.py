@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 
 from scrapy.spidermiddlewares.base import BaseSpiderMiddleware
 
+from .marks import START, drop_marks
+
 if TYPE_CHECKING:
     from scrapy import Request
     from scrapy.crawler import Crawler
     from scrapy.http import Response
-
-# In a request's meta from here to the scheduler, which takes it out: copies of it, as made by a retry,
-# are no start requests. Its value: the how-manieth request like this one the start has yielded.
-START = "_frontier_start"
 
 # So many different start requests are counted, at some 150 bytes each; further ones are taken for the first.
 _MOST_COUNTED = 100_000
@@ -32,6 +30,7 @@ class StartOnce(BaseSpiderMiddleware):
 
     def get_processed_request(self, request: Request, response: Response | None) -> Request | None:
         """Marks `request` where it isn't the outcome of a response."""
+        drop_marks(request.meta)
         if response is None:
             request.meta[START] = self._count(request)
         return request

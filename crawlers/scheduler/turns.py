@@ -15,6 +15,7 @@ from scrapy.utils.misc import load_object
 from crawlers.retrying import until_redis_answers
 
 from .limits import AnswerTooLarge
+from .marks import ROBOTS, WAITS, waits_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     from .hostkeys import HostKeys
     from .worker import Worker
 
-ROBOTS = "_frontier_robots"
-"""In a request's meta: it is for a robots.txt."""
-WAITS = "host_waits"
-"""In a request's meta: how often it went back to the queue because its host asked to be left alone."""
 
 UNREADABLE = (ResponseDataLossError, AnswerTooLarge)
 """What comes of a robots.txt that a site does answer with, but not so that it can be read."""
@@ -180,11 +177,11 @@ class Turns:
 
     def _later(self, request: Request, held: Held | None) -> Request | None:
         """The page for the queue; None where it isn't a page of the queue, or has waited often enough."""
-        waits = request.meta.get(WAITS, 0)
+        waits = waits_of(request.meta, request.url)
         is_page = held is not None and ROBOTS not in request.meta
         if not is_page or waits >= self._most_waits or request.meta.get("dont_retry"):
             return None
         self._stats.inc_value("frontier/host_waits")
         again = request.replace(dont_filter=True)
-        again.meta[WAITS] = waits + 1
+        again.meta[WAITS] = [request.url, waits + 1]
         return again

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from crawlers.frontier import BadStartUrls, Batch, Failed, Member, News
+from crawlers.frontier import Batch, Failed, Member, News, length_when_cut
 
 from .crawl import HOST, Crawl, give, ids, link, names, want
 
@@ -181,7 +181,7 @@ async def test_junk_among_claims_loses_no_start_url(crawl: Crawl, crawl_name: st
 
 
 @pytest.mark.parametrize("suffix", ["claims", "claimed"])
-async def test_claims_of_another_type_are_named_and_nothing_is_taken(
+async def test_a_key_in_the_place_of_claims_gives_way_and_stops_no_list(
     crawl: Crawl, crawl_name: str, suffix: str
 ) -> None:
     # Given a string where claims are kept
@@ -189,9 +189,42 @@ async def test_claims_of_another_type_are_named_and_nothing_is_taken(
     crawl.redis.set(f"{{{key}}}:{suffix}:{crawl_name}", "x")
     crawl.redis.rpush(key, "http://a.example/")
 
-    # When the list is claimed, then the key in the way is named
-    with pytest.raises(BadStartUrls, match=suffix):
-        await crawl.frontier.claim(key, 10, 1000)
+    # When the list is claimed
+    claims = await crawl.frontier.claim(key, 10, 1000)
 
-    # And the entry is still there
-    assert crawl.redis.llen(key) == 1
+    # Then its entry comes out, and the key in the way has another name, which is told
+    assert claims.entries == [b"http://a.example/"]
+    ((kind, held, name),) = claims.aside
+    assert (kind, held) == ("string", f"{{{key}}}:{suffix}:{crawl_name}")
+    assert crawl.redis.get(name) == b"x"
+
+
+async def test_an_entry_that_is_too_long_never_leaves_redis(crawl: Crawl, crawl_name: str) -> None:
+    # Given a good entry amid two of 10 MB, pushed and claimed by a worker that died
+    key = f"{crawl_name}:start_urls"
+    big = "http://a.example/" + "x" * 10_000_000
+    crawl.redis.rpush(key, big, "http://a.example/", big)
+    crawl.redis.hset(f"{{{key}}}:claims:{crawl_name}", "7", big)
+    crawl.redis.zadd(f"{{{key}}}:claimed:{crawl_name}", {"7": 1})
+    sent = crawl.redis.info("stats")["total_net_output_bytes"]
+
+    # When they are claimed, then of the long ones their lengths and beginnings come
+    claims = await crawl.frontier.claim(key, 10, 60_000, 100_000)
+    cut = [length_when_cut(entry) for entry in claims.entries]
+    assert cut == [(len(big), big[:500].encode()), cut[0], None, cut[0]]
+
+    # And no more is kept or sent of them
+    assert (
+        crawl.redis.memory_usage(f"{{{key}}}:claims:{crawl_name}") < 20_000_000
+    )  # what the dead worker kept
+    assert crawl.redis.info("stats")["total_net_output_bytes"] - sent < 50_000
+
+
+async def test_one_claim_brings_no_more_than_some_megabytes(crawl: Crawl, crawl_name: str) -> None:
+    # Given a hundred entries of 400 KB
+    key = f"{crawl_name}:start_urls"
+    crawl.redis.rpush(key, *("x" * 400_000 for _ in range(100)))
+
+    # When they are claimed, then eleven come, which is more than 4 MB, and the others the next times
+    assert len((await crawl.frontier.claim(key, 200, 60_000)).entries) == 11
+    assert crawl.redis.llen(key) == 89

@@ -17,6 +17,8 @@ from scrapy import Spider
 
 from crawlers.frontier import Claims, Frontier, connect
 from crawlers.intake import Intake
+from crawlers.messages import BadEntry, request_of
+from crawlers.pushed import STEERING
 from deploy.local.practice_site import PracticeSite
 from tests.helpers import RunningSpider, run_spider, start_spider, wait_until
 
@@ -301,11 +303,11 @@ class _Silent(Frontier):
 
     is_gone = False
 
-    async def claim(self, start_urls: str, most: int, hold_ms: int) -> Claims:
+    async def claim(self, start_urls: str, most: int, hold_ms: int, max_bytes: int = 1000) -> Claims:
         """Raises what redis-py raises then."""
         if self.is_gone:
             raise redis.exceptions.ConnectionError("gone")
-        return await super().claim(start_urls, most, hold_ms)
+        return await super().claim(start_urls, most, hold_ms, max_bytes)
 
 
 def test_a_list_that_cannot_be_read_is_not_taken_for_empty(
@@ -350,3 +352,82 @@ def test_entries_of_a_worker_that_died_are_taken_again(
 
     # Then it is crawled
     assert [item["url"] for item in items(options["folder"])] == [f"{site}{LEAF}a"]
+
+
+@pytest.mark.parametrize("name", sorted(STEERING))
+def test_a_pushed_message_steers_the_crawler_only_where_a_setting_allows_it(name: str) -> None:
+    # Given a message with a key by which a request is handled otherwise
+    message = json.dumps({"url": "http://a.example/", "meta": {name: "x", "job": 7}}).encode()
+    spider = Spider("any")
+
+    # When a request is made of it, then it is refused with the key, its use, and the setting
+    with pytest.raises(BadEntry) as refused:
+        request_of(message, spider)
+    assert all(part in str(refused.value) for part in (repr(name), STEERING[name], "FRONTIER_PUSHED_META"))
+
+    # And where the setting holds the key, it is taken
+    assert request_of(message, spider, {name}).meta == {name: "x", "job": 7}
+
+
+OWN = ["_frontier_given_back", "_frontier_start", "_frontier_robots", "_frontier_new", "host_waits"]
+OWN += ["frontier_again", "is_start_request", "redirect_times", "redirect_ttl", "redirect_urls"]
+OWN += ["retry_times", "download_slot", "_auth_proxy"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    OWN,
+)
+def test_a_pushed_message_holds_no_key_of_the_crawlers_own(name: str) -> None:
+    # Given a message with such a key, when a request is made of it, then it is refused and says which, always
+    for value in (True, 0, -1, None, {}):
+        message = json.dumps({"url": "http://a.example/", "meta": {name: value}}).encode()
+        with pytest.raises(BadEntry, match=f"'{name}', which only the crawler itself may write"):
+            request_of(message, Spider("any"), STEERING)
+
+
+HEADS: list[dict[str, Any]] = [
+    {"method": "GET\r\nX: y"},
+    {"method": "\x1b[2J"},
+    {"method": "GET http://b.example/"},
+    {"method": ""},
+    {"headers": {"A\r\nB": "1"}},
+    {"headers": {"A": "1\r\nB: 2"}},
+    {"headers": {"A": ["1", "2\0"]}},
+    {"headers": {"": "1"}},
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=repr)
+def test_a_pushed_message_begins_no_line_of_its_own(head: dict[str, Any]) -> None:
+    # Given a method or header with more in it than one, when a request is made, then it is refused, printably
+    with pytest.raises(BadEntry) as refused:
+        request_of(json.dumps({"url": "http://a.example/", **head}).encode(), Spider("any"))
+    assert str(refused.value).isprintable()
+
+
+def test_what_is_pushed_reaches_the_log_as_one_line_and_the_frontier_without_keys_of_its_own(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis, crawl_name: str
+) -> None:
+    # Given bad entries with line breaks and codes of a terminal, one of 3 MB, and messages that would vanish
+    forged = "\n2026-01-01 00:00:00 [scrapy] CRITICAL: forged \x1b[31m\u202e"
+    big = f"{site}{LEAF}{'x' * 3_000_000}"
+    messages = [
+        {"url": f"{site}{LEAF}1", "meta": {"_frontier_given_back": True}},
+        {"url": f"ftp://a{forged}"},
+    ]
+    messages += [{"url": f"{site}{LEAF}2", "method": f"GET{forged}"}, {"url": site, f"x{forged}": 1}]
+    redis_client.rpush(key, *map(json.dumps, messages), forged, big, f"{site}{LEAF}good")
+
+    # When a worker takes them
+    ended = run_spider("plain", **options)
+
+    # Then the good one is crawled, each other is a dead letter, and no line of the log was forged
+    assert [item["url"] for item in items(options["folder"])] == [f"{site}{LEAF}good"]
+    dead = redis_client.xrange(f"{{{crawl_name}}}:dead")
+    assert len(dead) == len(messages) + 2
+    assert all(len(fields[b"payload"]) <= 500 for _, fields in dead)
+    assert any(b"bytes long" in fields[b"reason"] for _, fields in dead)
+    assert "\n2026-01-01" not in ended.log
+    assert "\x1b" not in ended.log
+    assert "\u202e" not in ended.log

@@ -17,6 +17,7 @@ ROOMS = (
     "options",
     "failures",
     "frontier",
+    "pushed",
     "messages",
     "retrying",
     "redis_spiders",
