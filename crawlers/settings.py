@@ -112,6 +112,9 @@ CONCURRENT_REQUESTS = 32
 FRONTIER_ORDER = "hosts"
 # Seconds for which a robots.txt is good; RFC 9309 asks for a day at most.
 FRONTIER_ROBOTS_TTL_S = 86_400
+# Bytes of Redis for all robots.txt of a crawl, compressed; those used longest ago go first, and are fetched
+# again when needed. At most an eighth of Redis' maxmemory in any case; 0: that alone.
+FRONTIER_ROBOTS_BYTES = 64 * 1024 * 1024
 # The longest `Crawl-delay` of a robots.txt that is followed, in seconds: who asks for a day from one page to
 # the next would keep a crawl from ending. What was asked for is logged, and `scrapy frontier hosts` shows it.
 # 0: no limit.

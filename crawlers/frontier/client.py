@@ -6,8 +6,10 @@ repeat. A repeated exchange has no second effect.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
+import zlib
 from itertools import chain, islice
 from typing import Any, cast
 
@@ -27,6 +29,9 @@ _MOST_ENTRY = 512 * 1024  # bytes of an entry of start URLs, unless who claims i
 _MOST_SHOWN = 500  # bytes of one that is larger
 _MOST_CLAIMED = 4 * 1024 * 1024  # bytes of all entries that are claimed at a time
 _CUT = re.compile(rb"\0cut (\d{1,15}) ")
+_PRESSED = b"x\x9c"  # how what zlib compresses begins, and no text does
+_PRESSED_AT_ONCE = 64 * 1024  # bytes; compressing more takes milliseconds, and so a thread
+_MOST_ROBOTS = 512 * 1024  # bytes; no worker keeps more
 MOST_COOKIE_SITES = 10_000
 """Sites of which cookies are shared, some 5 MB; the one whose cookies changed longest ago goes first."""
 MOST_COOKIE_BYTES = 65_536
@@ -232,12 +237,20 @@ class Frontier:
         return int(wait_ms) / 1000
 
     async def robots(self, origin: str) -> bytes | None:
-        """The robots.txt of `origin` as some worker kept it; None if none has, or it has grown old."""
-        return cast("bytes | None", await self.client.get(keys.robots(self.crawl, origin)))
+        """The robots.txt of `origin` as some worker kept it; None if none has, or it is forgotten."""
+        asked = scripts.pack_input({"origin": origin})
+        kept = await scripts.ROBOTS(self.client, self.keys, asked)
+        return None if kept is None else _unpressed(kept)
 
-    async def keep_robots(self, origin: str, text: bytes, ttl_ms: int) -> None:
-        """Keeps the robots.txt of `origin` for all workers."""
-        await self.client.set(keys.robots(self.crawl, origin), text, px=ttl_ms)
+    async def keep_robots(self, origin: str, text: bytes, ttl_ms: int, most_bytes: int) -> None:
+        """Keeps the robots.txt of `origin` for all workers; of all that are kept, those used last that fit
+        into `most_bytes`, 0: into an eighth of Redis' maxmemory, which is the most in any case.
+        """
+        pressed = await asyncio.to_thread(zlib.compress, text) if len(text) > _PRESSED_AT_ONCE else text
+        if 200 < len(text) <= _PRESSED_AT_ONCE:
+            pressed = zlib.compress(text)
+        given = {"origin": origin, "text": pressed, "ttl_ms": ttl_ms, "most": most_bytes}
+        await scripts.ROBOTS(self.client, self.keys, scripts.pack_input(given))
 
     async def cookies(self, site: str) -> dict[str, str]:
         """The cookies that workers have shared under `site`: payloads by cookie. Empty for none."""
@@ -314,6 +327,16 @@ class Frontier:
             pipe.zrem(claimed, *claims)
             pipe.hdel(entries, *claims)
             await pipe.execute()
+
+
+def _unpressed(kept: bytes) -> bytes:
+    """What :meth:`Frontier.keep_robots` was given, or an older version; it may be anybody's, and a bomb."""
+    if not kept.startswith(_PRESSED):
+        return kept
+    try:
+        return zlib.decompressobj().decompress(kept, _MOST_ROBOTS)
+    except zlib.error:
+        return kept
 
 
 def length_when_cut(entry: bytes) -> tuple[int, bytes] | None:

@@ -25,7 +25,7 @@ local DEAD = tag .. ':dead'        -- stream  dead letters: host, priority, atte
 local PURGE = tag .. ':purge'      -- hash    generation given up -> seen buckets still to be freed
 --   {crawl}:policy:<worker>          hash    what a worker brings for POLICY, until it has joined
 --   {crawl}:manners:<host>           string  when it may be asked, see manners.lua; goes when that has passed
---   {crawl}:robots:<origin>          string  its robots.txt, read and written by workers only
+--   {crawl}:robots:<origin>          string  its robots.txt; {crawl}:robots_kept and :robots_sizes: see robots.lua
 --   {crawl}:job                      string  what the first worker of the run was started with, msgpack
 --   {crawl}:cookies                  hash    jar and site -> its cookies, a msgpack map; see cookies.lua
 --   {crawl}:cookie_sites             zset    the same -> ms of their last change

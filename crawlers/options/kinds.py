@@ -167,6 +167,20 @@ class Networks:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Any of some words, as a list or separated by commas."""
+
+    words: tuple[str, ...]
+
+    def complaint(self, value: Any) -> str | None:
+        """See :class:`Kind`."""
+        said = _listed(value)
+        if said is not None and all(one in self.words for one in said):
+            return None
+        return _must(f"a list of any of {', '.join(self.words)}", value)
+
+
+@dataclass(frozen=True, slots=True)
 class Classes:
     """Classes below `base`, or paths of such, as a list or separated by commas; one alone where `one`."""
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from scrapy import Request
 from scrapy.settings import default_settings
 
+from crawlers.pushed import STEERING
+
 from .kinds import (
     Classes,
     Encoding,
@@ -24,8 +26,8 @@ from .kinds import (
     Pattern,
     Statuses,
     Text,
-    Texts,
     Word,
+    Words,
     WriteConcern,
     whole,
 )
@@ -72,7 +74,6 @@ OURS: dict[str, Setting] = {
     "FRONTIER_CALLBACK_LIMIT_S": Setting(_seconds(0), 900, "how long a callback may block; 0: no limit"),
     "FRONTIER_UNKNOWN_WAIT_S": Setting(_seconds(0), 300, "how long a request waits for a newer worker"),
     "FRONTIER_QUIET_S": Setting(_seconds(0), 10, "after which it is said what a crawl waits for; 0: never"),
-    "FRONTIER_PUSHED_META": Setting(Texts(), [], "meta of pushed messages that is taken"),
     "PAGES_LOOP_BYTES": Setting(whole(0, 2**62, "bytes"), 1_000_000, "of a page that the loop parses itself"),
     "FRONTIER_DEAD_LETTERS": Setting(whole(0, _MOST_LINKS), 100_000, "of a crawl that stay in Redis; 0: all"),
     "FRONTIER_REPLICAS": Setting(whole(0, 100), 0, "of Redis that must have what a worker hands in; 0: none"),
@@ -95,6 +96,7 @@ OURS: dict[str, Setting] = {
     "FRONTIER_SEEN": Setting(Word(("exact", "small")), "exact", "what is kept of URLs that were seen"),
     "FRONTIER_DROP_EARLY": Setting(Word(("auto",), flags=True), "auto", "seen links end next to the spider"),
     "FRONTIER_LEAN": Setting(Flag(), True, "a page is one task"),
+    "FRONTIER_PUSHED_META": Setting(Words(tuple(STEERING)), [], "meta by which messages may steer"),
     "FRONTIER_INSIDE_NETWORKS": Setting(Networks(), [], "networks inside to which pages may lead"),
     "FRONTIER_COOKIES": Setting(Word(("shared", "worker")), "shared", "whose cookies are sent"),
     "FRONTIER_PAGE_RETURNS": Setting(
@@ -110,7 +112,9 @@ OURS: dict[str, Setting] = {
     "FRONTIER_HOST_KEY": Setting(Word(("host", "domain", "ip")), "host", "what shares a delay"),
     "FRONTIER_ORDER": Setting(Word(("hosts", "priority")), "hosts", "what priorities hold over"),
     "FRONTIER_ROBOTS_TTL_S": Setting(_seconds(0.001), DAY_S, "for which a robots.txt is good"),
-    "FRONTIER_ROBOTS_BYTES": Setting(whole(0, 2**62, "bytes"), 64 * 1024**2, "of robots.txt files in Redis"),
+    "FRONTIER_ROBOTS_BYTES": Setting(
+        whole(0, 2**50, "bytes"), 64 * 1024**2, "of all that are kept; 0: an eighth of Redis"
+    ),
     "FRONTIER_CRAWL_DELAY_MAX_S": Setting(
         _seconds(0), 300, "the longest Crawl-delay that is kept; 0: no limit"
     ),

@@ -17,7 +17,6 @@ from scrapy_redis.spiders import RedisMixin
 from crawlers.frontier import HostPolicy, Terms
 from crawlers.options import BadSetting as BadSetting
 from crawlers.options import ensure_key, ensure_number
-from crawlers.pushed import STEERING
 
 from .addresses import Network
 from .hostkeys import KINDS, HostKeys
@@ -97,7 +96,7 @@ class Config:
             unknown_wait_s=at_least(settings.getfloat, "FRONTIER_UNKNOWN_WAIT_S", 0),
             page_returns=at_least(settings.getint, "FRONTIER_PAGE_RETURNS", 0),
             inside_networks=_networks(settings, "FRONTIER_INSIDE_NETWORKS"),
-            pushed_meta=_pushed_meta(settings, "FRONTIER_PUSHED_META"),
+            pushed_meta=frozenset(settings.getlist("FRONTIER_PUSHED_META")),
         )
 
 
@@ -157,13 +156,6 @@ def _chunk(settings: BaseSettings) -> int:
     """A queue that has been moved in part comes back whatever this says."""
     length = at_least(settings.getint, "FRONTIER_QUEUE_CHUNK", 10)
     return length if settings.getint("FRONTIER_QUEUED_IN_REDIS") else 0
-
-
-def _pushed_meta(settings: BaseSettings, name: str) -> frozenset[str]:
-    allowed = frozenset(settings.getlist(name))
-    if unknown := sorted(map(str, allowed - STEERING.keys())):
-        raise BadSetting(f"{name} may hold {', '.join(STEERING)}, not {', '.join(unknown)}")
-    return allowed
 
 
 def _networks(settings: BaseSettings, name: str) -> tuple[Network, ...]:

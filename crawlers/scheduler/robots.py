@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from redis.exceptions import ResponseError
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_MOST_KNOWN_BYTES = (
+    8 * 1024 * 1024
+)  # of texts whose parsers a worker remembers, which take several times that
+_KNOWN_BYTES = 1000  # beside a text, for an empty one has a parser as well
 _REMEMBERED_S = 3600.0  # in a worker; Redis keeps it for FRONTIER_ROBOTS_TTL_S
 
 
@@ -45,12 +49,15 @@ class _NotNow(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Robots:
-    """A parsed robots.txt. `fetched`: the turn of a page was used for it just now."""
+    """A parsed robots.txt. `fetched`: the turn of a page was used for it just now. `size`: bytes of its text,
+    and some for what else is kept.
+    """
 
     parser: RobotParser
     delay_s: float
     until_s: float
     fetched: bool = False
+    size: int = 0
 
 
 class RobotsTxt(RobotsTxtMiddleware):
@@ -67,7 +74,9 @@ class RobotsTxt(RobotsTxtMiddleware):
         self._default_useragent = self._default_useragent or "*"  # who sends no name obeys what is for all
         self._ttl_s = crawler.settings.getfloat("FRONTIER_ROBOTS_TTL_S")
         self._most_delay_s = 0.0
+        self._most_bytes = crawler.settings.getint("FRONTIER_ROBOTS_BYTES")
         self._known: dict[str, _Robots] = {}
+        self._known_bytes = 0
         self._under_way: dict[str, asyncio.Task[_Robots]] = {}
         self._worker: Worker | None = None
         self._stopper = Stopper(crawler.signals)
@@ -125,15 +134,25 @@ class RobotsTxt(RobotsTxtMiddleware):
             robots = await task
         finally:
             del self._under_way[origin]
-        self._known[origin] = _Robots(robots.parser, robots.delay_s, robots.until_s)
+        self._remember(origin, replace(robots, fetched=False))
         return robots
+
+    def _remember(self, origin: str, robots: _Robots) -> None:
+        """What was read longest ago makes room: it is still in Redis, or is asked for again."""
+        if old := self._known.pop(origin, None):
+            self._known_bytes -= old.size
+        self._known[origin] = robots
+        self._known_bytes += robots.size
+        while self._known_bytes > _MOST_KNOWN_BYTES and len(self._known) > 1:
+            self._known_bytes -= self._known.pop(next(iter(self._known))).size
 
     async def _read(self, origin: str, request: Request, held: Held | None) -> _Robots:
         text, fetched = await self._kept(origin), False
         if text is None:
             text, fetched = await self._fetch(origin, held), True
             ttl_ms = max(1, ms_of(self._ttl_s))
-            await until_redis_answers(lambda: self._frontier.keep_robots(origin, text, ttl_ms))
+            keep, most = self._frontier.keep_robots, self._most_bytes
+            await until_redis_answers(lambda: keep(origin, text, ttl_ms, most))
         parser: RobotParser = build_from_crawler(self._parserimpl, self.crawler, text)
         await self.crawler.signals.send_catch_log_async(
             signal=signals.robots_parsed, robotparser=parser, request=request
@@ -143,7 +162,8 @@ class RobotsTxt(RobotsTxtMiddleware):
         if fetched and 0 < self._most_delay_s < delay_s:
             self._say_capped(origin, delay_s)
         now_s = asyncio.get_running_loop().time()
-        return _Robots(parser, delay_s, now_s + min(self._ttl_s, _REMEMBERED_S), fetched)
+        until_s = now_s + min(self._ttl_s, _REMEMBERED_S)
+        return _Robots(parser, delay_s, until_s, fetched, size=len(text) + _KNOWN_BYTES)
 
     def _say_capped(self, origin: str, delay_s: float) -> None:
         saying = "%s asks in its robots.txt for %g s between requests; FRONTIER_CRAWL_DELAY_MAX_S allows %g s"

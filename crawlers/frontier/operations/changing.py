@@ -41,7 +41,8 @@ async def seal(crawl: Crawl) -> bool:
 
 
 async def clear(crawl: Crawl) -> None:
-    """Gives up all that is queued, seen, leased and dead, fences the workers and frees the memory.
+    """Gives up all that is queued, seen, leased and dead, fences the workers and frees the memory, that of
+    every robots.txt too.
 
     Start URLs that wait in lists stay there; those that were claimed are given up too.
     """
@@ -50,9 +51,33 @@ async def clear(crawl: Crawl) -> None:
     for kind in ("claims", "claimed"):
         async for key in crawl.client.scan_iter(f"{{*}}*:{kind}:{match(crawl.name)}", count=MOST):
             await crawl.client.unlink(key)
+    await _forget_sites(crawl)
     await Frontier(crawl.client, crawl.name).purge()
     async for name in crawl.names():  # of the generation given up: what purge doesn't know
         await crawl.client.unlink(f"{crawl.base}:{name}")
+
+
+async def _forget_sites(crawl: Crawl) -> None:
+    """Every robots.txt, and of hosts what says only until when theirs is known. What is owed to a host, its
+    delay, its sleep and its failures, stays for as long as it matters: a site sees one visitor.
+    """
+    prefix = match(keys.meta(crawl.name).removesuffix("meta"))
+    async for key in crawl.client.scan_iter(f"{prefix}robots*", count=MOST):
+        await crawl.client.unlink(key)
+    some: list[bytes] = []
+    async for key in crawl.client.scan_iter(f"{prefix}manners:*", count=MOST, _type="string"):
+        some.append(key)
+        if len(some) == MOST:
+            await _forget_well(crawl, some)
+            some = []
+    await _forget_well(crawl, some)
+
+
+async def _forget_well(crawl: Crawl, some: list[bytes]) -> None:
+    """Of `some` hosts, those of which nothing else is known than until when their robots.txt is."""
+    records = await crawl.client.mget(some) if some else []
+    if well := [key for key, record in zip(some, records, strict=True) if record and record.isdigit()]:
+        await crawl.client.unlink(*well)
 
 
 async def matching(crawl: Crawl, pattern: re.Pattern[str]) -> int:
