@@ -48,7 +48,6 @@ for _, claim in ipairs(redis.call('ZRANGE', KEYS[3], '(' .. until_ms, '+inf', 'B
   redis.call('ZADD', KEYS[3], until_ms, claim)
 end
 
-local claims, entries = {}, {}
 local claims, entries, bytes = {}, {}, 0
 local function is_full()
   return #claims >= most or bytes >= most_in_all
