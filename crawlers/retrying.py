@@ -64,7 +64,9 @@ def _why(error: RedisError | RedisClusterException | OSError) -> str | None:
     if isinstance(error, ClusterError):  # redis-py was sent from node to node, or told to try again, 16 times
         return "Redis Cluster is moving the crawl to another node"
     if isinstance(error, RedisClusterException):
-        return "Redis Cluster can't be reached, or has no node for the crawl"
+        text = str(error)
+        away = "cannot be connected" in text or "not covered" in text or "cluster slots" in text.lower()
+        return f"Redis Cluster can't be reached: {text[:200]}" if away else None
     text = _answer_of(error)
     return next((why for codes, why in _CODES.items() if codes.match(text)), None)
 
