@@ -11,7 +11,7 @@ save_hosts()
 save_counters()
 if holds_more then return -1 end
 if redis.call('ZCARD', WORKERS) > 0 or meta.finished == 0 then return 0 end
-redis.call('UNLINK', POLICY, tag .. ':mover')
+redis.call('UNLINK', POLICY, tag .. ':mover', tag .. ':job')
 if not input.persist then retire_generation() end
 save_counters()
 return 1

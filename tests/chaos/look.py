@@ -123,9 +123,9 @@ class Observer:
         It does leave, for each list of start URLs, the number of its last claim, and for a while what it
         knows of hosts and what there is to be deleted in MongoDB.
         """
-        kept = {f"{self._tag}:{name}" for name in ("meta", "dead", "policy", "returned", "job", "inside")}
+        kept = {f"{self._tag}:{name}" for name in ("meta", "dead", "policy", "returned", "inside")}
         left = {key.decode() for key in self.client.scan_iter("*", count=1000)} - kept
-        left = {key for key in left if not key.startswith((f"{self._tag}:manners:", f"{self._tag}:robots:"))}
+        left = {key for key in left if not key.startswith((f"{self._tag}:manners:", f"{self._tag}:robots"))}
         return sorted(key for key in left if ":claims:" not in key or self.client.hkeys(key) != [b"last"])
 
 

@@ -71,8 +71,9 @@ def test_three_workers_crawl_each_page_once_and_end_together(
     assert {worker.reason for worker in ended} == {"finished"}
     assert apart_s < 2
     assert sum("'frontier/done'" in worker.log for worker in ended) == 3
-    # And nothing is left in Redis but the counters of the crawl
-    assert redis_client.keys(f"*{crawl_name}*") == [f"{{{crawl_name}}}:meta".encode()]
+    # And nothing is left in Redis but the counters of the crawl, and which hosts inside its starts have opened
+    left = sorted(redis_client.keys(f"*{crawl_name}*"))
+    assert left == [f"{{{crawl_name}}}:{name}".encode() for name in ("inside", "meta")]
 
 
 def test_an_interrupted_crawl_goes_on_where_it_was_and_a_finished_one_starts_anew(
