@@ -9,10 +9,10 @@ from __future__ import annotations
 
 MOST_FOUND_COST = 1000
 """Of links: each counts one, one to a host and priority that the exchange hasn't had yet QUEUE_COST more."""
-QUEUE_COST = 8
+QUEUE_COST = 16
 BYTES_FOR_ONE = 1024
 """So many bytes of a link's payload count one."""
-MOST_ENDED = 64
+MOST_ENDED = 48
 """Leases done, failed or given back; and as many visits, news of hosts, and hosts that want spares."""
-MOST_WANTED = 64
+MOST_WANTED = 48
 """Leases."""

@@ -71,7 +71,7 @@ def test_three_workers_crawl_each_page_once_and_end_together(
     assert {worker.reason for worker in ended} == {"finished"}
     assert apart_s < 2
     assert sum("'frontier/done'" in worker.log for worker in ended) == 3
-    # And nothing is left in Redis but the counters of the crawl, and which hosts inside its starts have opened
+    # And nothing is left in Redis but the counters of the crawl, and the inside hosts of its starts
     left = sorted(redis_client.keys(f"*{crawl_name}*"))
     assert left == [f"{{{crawl_name}}}:{name}".encode() for name in ("inside", "meta")]
 
