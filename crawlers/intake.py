@@ -15,7 +15,7 @@ from redis.exceptions import RedisClusterException, RedisError
 from scrapy import Request, Spider
 from scrapy.utils.httpobj import urlparse_cached
 
-from crawlers.frontier import BadStartUrls, Claims, Counts, Frontier, Refused, length_when_cut
+from crawlers.frontier import BadStartUrls, Claims, Counts, Frontier, Refused, length_when_cut, score_of
 from crawlers.messages import BadEntry, reads_utf8, request_of
 from crawlers.pushed import is_own
 from crawlers.redis_spiders import as_requests, own_maker, own_reading, stop_reading_when_idle
@@ -79,6 +79,7 @@ class Intake:
         max_bytes: int,
         plain: Plain | None = None,
         pushed_meta: Collection[str] = (),
+        stock_messages: bool = False,
     ) -> None:
         self._spider = spider
         self._frontier = frontier
@@ -90,7 +91,7 @@ class Intake:
         self._complained: set[str] = set()
         self._own = own_reading(spider)
         own = own_maker(spider, self._own)
-        self._make = own or (lambda entry: request_of(entry, spider, pushed_meta))
+        self._make = own or (lambda entry: request_of(entry, spider, pushed_meta, stock=stock_messages))
         self._plain = plain if own is None and reads_utf8(spider) else None
         stop_reading_when_idle(spider)
 
@@ -190,9 +191,10 @@ class Intake:
                 self._crawl(key, entry)
 
     def _crawl(self, key: str, entry: bytes) -> None:
+        score, entry = score_of(entry)
         try:
             for request in self._requests_of(entry):
-                self._start(request)
+                self._start(request.replace(priority=score) if score and not request.priority else request)
         except BadEntry as error:
             self._refuse(key, entry, str(error))
         except Exception as error:  # the spider's own method: whatever it raises

@@ -3,8 +3,9 @@
     http://example.com/
     {"url": "http://example.com/", "method": "POST", "meta": {"job": 7}, "formdata": {"q": "x"}}
 
-A spider of scrapy-redis' classes takes fields beyond `url`, `method` and `meta` for form data, as it
-always did. Other spiders know the fields of a request, and refuse unknown ones.
+A spider of scrapy-redis' classes takes fields that a request doesn't have for form data, as it always did,
+and with FRONTIER_STOCK_MESSAGES all but `url`, `method` and `meta`. Other spiders refuse unknown fields. A
+field of null is as good as none.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ _FIELDS: dict[str, type] = {
     "callback": str,
     "formdata": dict,
 }
+_STOCK_FIELDS = ("url", "method", "meta")
+_TAKEN_FIELDS = ("headers", "cookies", "body", "formdata")
 # RFC 9110, 5.6.2; longer than any that is known.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _BREAKS = re.compile(r"[\0\r\n]")
@@ -60,9 +63,11 @@ def _encoding(spider: Spider) -> str:
     return getattr(spider, "redis_encoding", None) or "utf-8"
 
 
-def request_of(entry: bytes, spider: Spider, allowed: Collection[str] = ()) -> Request:
+def request_of(
+    entry: bytes, spider: Spider, allowed: Collection[str] = (), *, stock: bool = False
+) -> Request:
     """The request that `entry` asks `spider` for; not deduplicated, as with scrapy-redis. `allowed`: keys of
-    its meta that may steer the crawler, see :mod:`crawlers.pushed`.
+    its meta that may steer the crawler, see :mod:`crawlers.pushed`. `stock`: FRONTIER_STOCK_MESSAGES.
 
     Raises :class:`BadEntry`.
     """
@@ -77,24 +82,35 @@ def request_of(entry: bytes, spider: Spider, allowed: Collection[str] = ()) -> R
         message = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadEntry(f"it starts like JSON and is none: {error}") from None
+    message = {name: value for name, value in message.items() if value is not None or name not in _FIELDS}
     if "url" not in message:
         raise BadEntry('its message has no "url"')
     try:
         _check_meta(message, allowed)
-        return _from_message(message, spider)
+        return (
+            _of_redis_spider(message, stock) if isinstance(spider, RedisMixin) else _of_any(message, spider)
+        )
     except BadEntry:
         raise
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise BadEntry(f"no request can be made of it: {error}") from None
 
 
-def _from_message(message: dict[str, Any], spider: Spider) -> Request:
-    if isinstance(spider, RedisMixin):
-        # Without a method form data would make it a POST.
-        known: dict[str, Any] = {"method": "GET"}
-        known |= {name: message.pop(name) for name in ("url", "method", "meta") if name in message}
-        _check_types(known)
-        return FormRequest(dont_filter=True, formdata=message, **known)
+def _of_redis_spider(message: dict[str, Any], stock: bool) -> Request:
+    names = [name for name in _STOCK_FIELDS if name in message]
+    if not stock:
+        # As a value of a form such a name may be anything else.
+        names += [name for name in _TAKEN_FIELDS if type(message.get(name)) is _FIELDS[name]]
+    # Without a method form data would make it a POST.
+    known: dict[str, Any] = {"method": "GET"} | {name: message.pop(name) for name in names}
+    _check_types(known)
+    formdata = known.pop("formdata", {}) | message
+    if formdata and "body" in known:
+        raise BadEntry(f"it has a body and form data ({', '.join(formdata)[:100]}): leave one out")
+    return FormRequest(dont_filter=True, formdata=formdata or None, **known)
+
+
+def _of_any(message: dict[str, Any], spider: Spider) -> Request:
     _check_types(message)
     message.setdefault("dont_filter", True)
     if "callback" in message:

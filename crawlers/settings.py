@@ -167,6 +167,9 @@ FRONTIER_INSIDE_NETWORKS: list[str] = []
 # Keys of Scrapy's, such as "proxy" and "dont_obey_robotstxt", that the meta of a pushed message may hold
 # though they steer the crawler (crawlers/pushed.py has all). A message with another of them is a dead letter.
 FRONTIER_PUSHED_META: list[str] = []
+# Spiders of scrapy-redis' classes take `headers`, `cookies`, `body` and `formdata` of a message for what they
+# say. True: for fields of a form, as scrapy-redis does.
+FRONTIER_STOCK_MESSAGES = False
 
 # Proxies: the path of a file with one a line, http://user:password@host:port, or redis:NAME, a Redis list or
 # set of such lines. Both are read again every 5 s. Empty: none.

@@ -5,7 +5,7 @@ leases, in one atomic step each. `exchange.lua` holds the rules, `keys.lua` the 
 """
 
 from .bounds import MOST_MS, ms_of, within
-from .client import MOST_COOKIE_BYTES, Frontier, Member, length_when_cut
+from .client import MOST_COOKIE_BYTES, Frontier, Member, length_when_cut, score_of
 from .codec import Link, decode, encode
 from .connection import BLOCKING, Client, client_of, connect
 from .deep import Closed, Deep, Plan, Wanted
@@ -85,5 +85,6 @@ __all__ = [
     "printable_lines",
     "refusal",
     "register",
+    "score_of",
     "within",
 ]

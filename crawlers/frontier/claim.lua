@@ -12,7 +12,7 @@
 --
 -- Returns {claims, entries, left, aside}: two lists of the same length; left: entries waiting and claims held
 -- over all workers; aside: type, key, its new name, ... in one row, of keys of ours that held something else
--- and gave way. An entry that was too large is "\0cut LENGTH " and its first bytes. Returns {type, key} and
+-- and gave way. One of a sorted set with a score other than 0 is "\0score SCORE " and the entry. One that was too large is "\0cut LENGTH " and its first bytes. Returns {type, key} and
 -- takes nothing where KEYS[1] holds anything else: that may be somebody's.
 
 local most, now = tonumber(ARGV[1]), redis.call('TIME')
@@ -24,7 +24,10 @@ local take = {
   none = function() return nil end,
   list = function(key) return redis.call('LPOP', key) end,
   set = function(key) return redis.call('SPOP', key) end,
-  zset = function(key) return redis.call('ZPOPMAX', key)[1] end,
+  zset = function(key)
+    local entry, score = unpack(redis.call('ZPOPMAX', key))
+    return entry and tonumber(score) ~= 0 and string.format('\0score %s ', score) .. entry or entry
+  end,
 }
 local length = { none = 'EXISTS', list = 'LLEN', set = 'SCARD', zset = 'ZCARD' }
 

@@ -17,9 +17,10 @@ import msgpack
 from redis.exceptions import ResponseError
 
 from . import keys, scripts
+from .bounds import within
 from .connection import Client
 from .exceptions import BadStartUrls
-from .model import Batch, Claims, Counts, Found, HostPolicy, Joined, Lease, Reply, Terms
+from .model import MOST_PRIORITY, Batch, Claims, Counts, Found, HostPolicy, Joined, Lease, Reply, Terms
 from .packing import pack_batch
 from .status import Status, read_status
 
@@ -29,6 +30,7 @@ _MOST_ENTRY = 512 * 1024  # bytes of an entry of start URLs, unless who claims i
 _MOST_SHOWN = 500  # bytes of one that is larger
 _MOST_CLAIMED = 4 * 1024 * 1024  # bytes of all entries that are claimed at a time
 _CUT = re.compile(rb"\0cut (\d{1,15}) ")
+_SCORE = re.compile(rb"\0score (\S{1,30}) ")
 _PRESSED = b"x\x9c"  # how what zlib compresses begins, and no text does
 _PRESSED_AT_ONCE = 64 * 1024  # bytes; compressing more takes milliseconds, and so a thread
 _MOST_ROBOTS = 512 * 1024  # bytes; no worker keeps more
@@ -337,6 +339,18 @@ def _unpressed(kept: bytes) -> bytes:
         return zlib.decompressobj().decompress(kept, _MOST_ROBOTS)
     except zlib.error:
         return kept
+
+
+def score_of(entry: bytes) -> tuple[int, bytes]:
+    """The score of an entry of a sorted set, as a priority, and the entry; 0 for any other."""
+    scored = _SCORE.match(entry)
+    if scored is None:
+        return 0, entry
+    try:
+        score = float(scored[1])
+    except ValueError:  # nothing of ours
+        score = 0.0
+    return within(score, -MOST_PRIORITY, MOST_PRIORITY, 0), entry[scored.end() :]
 
 
 def length_when_cut(entry: bytes) -> tuple[int, bytes] | None:

@@ -96,6 +96,7 @@ OURS: dict[str, Setting] = {
     "FRONTIER_SEEN": Setting(Word(("exact", "small")), "exact", "what is kept of URLs that were seen"),
     "FRONTIER_DROP_EARLY": Setting(Word(("auto",), flags=True), "auto", "seen links end next to the spider"),
     "FRONTIER_LEAN": Setting(Flag(), True, "a page is one task"),
+    "FRONTIER_STOCK_MESSAGES": Setting(Flag(), False, "headers, cookies and body of a message are form data"),
     "FRONTIER_PUSHED_META": Setting(Words(tuple(STEERING)), [], "meta by which messages may steer"),
     "FRONTIER_INSIDE_NETWORKS": Setting(Networks(), [], "networks inside to which pages may lead"),
     "FRONTIER_COOKIES": Setting(Word(("shared", "worker")), "shared", "whose cookies are sent"),

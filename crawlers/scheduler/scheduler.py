@@ -276,6 +276,7 @@ class Scheduler(BaseScheduler):
             hold_ms=self._config.terms.ttl_ms,
             max_bytes=self._config.max_bytes,
             pushed_meta=self._config.pushed_meta,
+            stock_messages=self._crawler.settings.getbool("FRONTIER_STOCK_MESSAGES"),
             plain=PlainUrls(self._crawler, self._codec, self._config.host_keys, self._worker),
         )
         self._worker.intake = intake

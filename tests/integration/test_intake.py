@@ -25,6 +25,9 @@ from tests.helpers import RunningSpider, run_spider, start_spider, wait_until
 LEAF = "/traps/leaf/"
 
 
+SCORES = {"most": float("inf"), "urgent": 7, "half": 1.5, "plain": 0, "later": -3, "least": float("-inf")}
+
+
 @pytest.fixture
 def site(practice_site: PracticeSite) -> str:
     """The practice site without a slash at its end."""
@@ -142,6 +145,41 @@ def test_scrapy_redis_messages_make_the_requests_that_they_always_made(
         {"url": f"{site}{LEAF}b", "method": "POST", "body": "q=x", "job": None},
         {"url": f"{site}{LEAF}c?q=x", "method": "GET", "body": "", "job": None},
     ]
+
+
+@pytest.mark.parametrize("stock", [False, True])
+def test_fields_of_a_request_in_a_message_are_taken_for_what_they_say(
+    stock: bool, site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given messages for a spider of scrapy-redis' classes with a body, headers, and null
+    body = {"url": f"{site}{LEAF}a", "method": "POST", "body": "text", "headers": {"X-A": "1"}, "meta": None}
+    both = {"url": f"{site}{LEAF}b", "method": "POST", "body": "text", "q": "x"}
+    redis_client.rpush(key, json.dumps(body), json.dumps(both))
+    options["settings"]["FRONTIER_STOCK_MESSAGES"] = stock
+    # When it reads them
+    run_spider("fed", **options)
+    # Then they are what they say, and what can't be both is set aside; as in stock all are fields of a form
+    found = [item["body"] for item in items(options["folder"])]
+    [*letters] = redis_client.xrange(f"{{{options['arguments']['crawl']}}}:dead")
+    if stock:
+        assert found == ["body=text&headers=X-A", "body=text&q=x"]
+    else:
+        assert found == ["text"]
+        assert b"it has a body and form data (q)" in letters[0][1][b"reason"]
+
+
+def test_the_score_of_a_sorted_set_is_the_priority(
+    site: str, key: str, options: dict[str, Any], redis_client: redis.Redis
+) -> None:
+    # Given URLs with scores, of which one is urgent and one can wait, and links that are queued before them
+    redis_client.zadd(key, {f"{site}{LEAF}{name}": score for name, score in SCORES.items()})
+    options["settings"] |= {"CONCURRENT_REQUESTS": 1, "CONCURRENT_REQUESTS_PER_DOMAIN": 1}
+    # When they are crawled one by one
+    run_spider("plain", **options)
+    # Then they come in the order of their scores, whatever these are
+    lines = (options["folder"] / "items.jsonl").read_text().splitlines()
+    crawled = [json.loads(line)["url"].rpartition("/")[2] for line in lines]
+    assert crawled == ["most", "urgent", "half", "plain", "later", "least"]
 
 
 def test_a_message_may_set_all_that_a_request_has(
