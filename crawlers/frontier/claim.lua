@@ -12,8 +12,9 @@
 --
 -- Returns {claims, entries, left, aside}: two lists of the same length; left: entries waiting and claims held
 -- over all workers; aside: type, key, its new name, ... in one row, of keys of ours that held something else
--- and gave way. One of a sorted set with a score other than 0 is "\0score SCORE " and the entry. One that was too large is "\0cut LENGTH " and its first bytes. Returns {type, key} and
--- takes nothing where KEYS[1] holds anything else: that may be somebody's.
+-- and gave way. An entry that was too large is "\0cut LENGTH " and its first bytes; one of a sorted set with
+-- a score other than 0 is "\0score SCORE " and the entry. Returns {type, key} and takes nothing where KEYS[1]
+-- holds anything else: that may be somebody's.
 
 local most, now = tonumber(ARGV[1]), redis.call('TIME')
 local most_bytes, most_shown, most_in_all = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
