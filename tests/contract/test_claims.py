@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from crawlers.frontier import BadCrawlName, BadStartUrls, Frontier, connect
+from crawlers.frontier import BadCrawlName, BadStartUrls, Frontier, connect, score_of
 
 from .crawl import LONG_MS, Crawl
 
@@ -35,8 +35,8 @@ async def test_a_sorted_set_is_read_from_its_highest_score(crawl: Crawl, start_u
     crawl.redis.zadd(start_urls, {"low": -1.5, "high": 10, "middle": 2})
     # When they are claimed
     claimed = await crawl.frontier.claim(start_urls, 5, LONG_MS)
-    # Then the highest comes first
-    assert claimed.entries == [b"high", b"middle", b"low"]
+    # Then the highest comes first, each with its score as its priority
+    assert list(map(score_of, claimed.entries)) == [(10, b"high"), (2, b"middle"), (-2, b"low")]
 
 
 async def test_a_set_is_read_in_any_order(crawl: Crawl, start_urls: str) -> None:
