@@ -144,6 +144,9 @@ class Failover(Case):
         primary.kill()
         ground.clients[1].config_set("port", 0)
         ground.clients[1].config_set("port", primary.port)
+        # Who waits for a replica waits for one of the new primary's as well.
+        ground.start(RedisServer(ground.folder / "next"))
+        ground.clients[-1].replicaof(LOOPBACK, primary.port)
 
 
 class Resharding(Case):
