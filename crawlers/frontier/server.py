@@ -46,6 +46,7 @@ async def examine(client: Client, key: str) -> list[str]:
 
 async def _info(client: Client, key: str) -> dict[str, Any]:
     if isinstance(client, RedisCluster):
+        await client.initialize()  # before, it knows of no slot
         return dict(await client.info(target_nodes=client.get_node_from_key(key)))
     return dict(await client.info())
 
