@@ -185,7 +185,7 @@ _NARROWER: dict[str, Kind] = {
     "LOGSTATS_INTERVAL": _seconds(0),
     "METAREFRESH_MAXDELAY": whole(0, YEARS_S, "seconds"),
     "HTTPCACHE_EXPIRATION_SECS": whole(-1, YEARS_S, "seconds"),
-    "USER_AGENT": Text(),
+    "USER_AGENT": Text(optional=True),
     "LOG_LEVEL": Level(),
     "LOG_FILE": NewFile(),
     "LOG_ENCODING": Encoding(),

@@ -326,12 +326,12 @@ async def test_one_worker_moves_at_a_time_and_another_takes_over(crawl: Crawl) -
     crawl.redis.delete(f"{crawl.tag}:mover")
     assert (await first.deep.plan(0, 1, hold_ms=LONG_MS)).mover
     # When another asks, and again after the first one's time is over
-    refused = await second.deep.plan(0, 1)
+    refused = await second.deep.plan(0, 1, hold_ms=LONG_MS)
     crawl.redis.pexpire(f"{crawl.tag}:mover", 0)
     # Then it moves only then
     assert not refused.mover
-    assert (await second.deep.plan(0, 1)).mover
-    assert not (await first.deep.plan(0, 1)).mover
+    assert (await second.deep.plan(0, 1, hold_ms=LONG_MS)).mover
+    assert not (await first.deep.plan(0, 1, hold_ms=LONG_MS)).mover
 
 
 async def test_two_movers_at_once_do_no_harm(crawl: Crawl) -> None:
