@@ -88,7 +88,7 @@ def test_what_is_neither_true_nor_false_is_refused_by_name(name: str, value: Any
         ("DOWNLOAD_SLOTS", [{}, '{"a": {"delay": 1}}'], [{"a": 1}, {"a": {"delay": "nan"}}]),
         ("LOG_LEVEL", ["INFO", 10], ["LOUD", None, 1.5]),
         ("LOG_FILE", [None, "/tmp/x.log"], ["/no/such/folder/x.log", "/tmp"]),
-        ("USER_AGENT", ["me"], ["me\r\nCookie: x", None, b"me"]),
+        ("USER_AGENT", ["me", None], ["me\r\nCookie: x", b"me"]),
         ("RETRY_EXCEPTIONS", [[OSError], "builtins.OSError"], ["no.such.Error"]),
         ("REQUEST_FINGERPRINTER_CLASS", [], ["no.such.Class"]),
         ("DOWNLOAD_DELAY_JITTER", [0, "0.5", 1], [-0.1, 1.1]),
