@@ -37,6 +37,7 @@ CRAWL = "bombs"
 _CRAWL_S = 300
 _TIMEOUT_S = 3
 _LARGE = 31 * MB
+_PARSED = 7_900_000  # bytes: just below PAGES_MAX_PARSED_BYTES
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ def answers() -> dict[str, Answer]:
         **{f"drip-{path.rpartition('/')[2]}": drip for path, drip in drips().items()},
         "large-text": answer(text),
         "large-gzip": coded(gzip.compress(text, 1), "gzip"),
+        "parsed-text": answer(text[:_PARSED]),
+        "parsed-markup": answer(b"<p>x</p>" * (_PARSED // 8)),
         "large-binary": plain(text, "200 OK", "application/octet-stream"),
         "robots-endless": Answer(lambda: itertools.chain([begun], itertools.repeat(b"# comment\n" * 6000))),
         "robots-gzip": coded(gzip.compress(robots + b"\n" * (200 * MB)), "gzip"),

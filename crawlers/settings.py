@@ -184,6 +184,10 @@ FAST_PROFILE = False
 # The spider `pages` reads a page of more bytes in a thread, while its worker goes on with others: 1 MB takes
 # 0.1 s, or 0.7 s where it is all links. 0: all in the loop.
 PAGES_LOOP_BYTES = 1_000_000
+# It parses one such page at a time, and HTML of more bytes than this not at all, for a parsed page takes many
+# times its size in memory: that page is stored without title, text and links, and is a dead letter that says
+# so. The largest page of the JDK's documentation has 5 MB. 0: no limit.
+PAGES_MAX_PARSED_BYTES = 8_000_000
 
 # Scrapy ----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 python -m benchmarks.linear [--subject WORD] [--draw benchmarks/linear.svg]
 
-Exit status 1 where a slope is beyond 1.1. It takes some ten minutes; --draw needs matplotlib.
+Exit status 1 where a slope is beyond 1.1, by the rule of benchmarks.linear.measure. It takes some three
+minutes; --draw needs matplotlib.
 """
 
 from __future__ import annotations
@@ -16,13 +17,22 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.harness import BenchmarkError, run
-from benchmarks.linear.measure import MB, MOST_SLOPE, SIZES, Growth, grow
+from benchmarks.linear.measure import (
+    AGAIN_SIZES,
+    MB,
+    MOST_SLOPE,
+    SIZES,
+    Growth,
+    grow,
+    grow_again,
+    machine_slope,
+)
 from benchmarks.linear.subjects import SUBJECTS
 
 
 def table(grown: Sequence[Growth]) -> Table:
     """Of each subject its steepest and its dearest shape."""
-    drawn = Table("function", "shapes", "steepest slope", "of", "worst ms a MB", "of", "at 4 MB, s")
+    drawn = Table("function", "shapes", "steepest slope", "of", "worst ms a MB", "of", "at the largest, s")
     for subject in dict.fromkeys(each.subject for each in grown):
         own = [each for each in grown if each.subject == subject]
         steep = max(own, key=lambda each: each.slope)
@@ -66,7 +76,19 @@ def main() -> None:
     ]
     what = f"{len(pairs)} shapes, {SIZES[0] / MB:g} to {SIZES[-1] / MB:g} MB"
     grown = [grow(*pair) for pair in track(pairs, what)]
-    Console(width=140).print(table(grown))
+    looked_at = [again for again, each in enumerate(grown) if each.slope > MOST_SLOPE]
+    of_memory = machine_slope() if looked_at else 0.0
+    for again in track(looked_at, f"{len(looked_at)} again, up to {AGAIN_SIZES[-1] / MB:g} MB"):
+        subject, _, shape = pairs[again]
+        grown[again] = grow_again(grown[again], subject, shape, of_memory)
+    console = Console(width=140)
+    console.print(table(grown))
+    console.print(f"Slope of linear work by the caches of this machine, 2 to 8 MB: {1 + of_memory:.2f}")
+    for each in (grown[again] for again in looked_at):
+        console.print(
+            f"Measured again: {each.subject}, {each.shape}: {each.measured_slope:.2f},"
+            f" less {each.of_memory:.2f}: {each.slope:.2f}"
+        )
     if options.draw:
         draw(grown, options.draw)
     beyond = [each for each in grown if each.slope > MOST_SLOPE]

@@ -75,6 +75,9 @@ OURS: dict[str, Setting] = {
     "FRONTIER_UNKNOWN_WAIT_S": Setting(_seconds(0), 300, "how long a request waits for a newer worker"),
     "FRONTIER_QUIET_S": Setting(_seconds(0), 10, "after which it is said what a crawl waits for; 0: never"),
     "PAGES_LOOP_BYTES": Setting(whole(0, 2**62, "bytes"), 1_000_000, "of a page that the loop parses itself"),
+    "PAGES_MAX_PARSED_BYTES": Setting(
+        whole(0, 2**62, "bytes"), 8_000_000, "of HTML that the spider pages parses; 0: no limit"
+    ),
     "FRONTIER_DEAD_LETTERS": Setting(whole(0, _MOST_LINKS), 100_000, "of a crawl that stay in Redis; 0: all"),
     "FRONTIER_REPLICAS": Setting(whole(0, 100), 0, "of Redis that must have what a worker hands in; 0: none"),
     "FRONTIER_MAX_ATTEMPTS": Setting(whole(1, 1000), 3, "how often a page is tried that fails"),

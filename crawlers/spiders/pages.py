@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from scrapy.http import Response
+from scrapy.http import HtmlResponse, Response
 
 from crawlers.items import Page
 from crawlers.links import Links, origin
@@ -18,6 +19,8 @@ from .htmlpage import HtmlPage, host_port
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE = 500  # links of a large page before the loop sees to others; they take some 10 ms
 
@@ -48,13 +51,17 @@ class PagesSpider(ArgumentSpider):
     }
 
     most_loop_bytes = 1_000_000
-    """PAGES_LOOP_BYTES: a larger page is read in a thread; 0: none is."""
+    """PAGES_LOOP_BYTES: a larger page is read in a thread, one at a time; 0: none is."""
+    most_parsed_bytes = 8_000_000
+    """PAGES_MAX_PARSED_BYTES: HTML beyond is stored without what only parsing tells; 0: no limit."""
 
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         """Scrapy's way to make one."""
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.most_loop_bytes = crawler.settings.getint("PAGES_LOOP_BYTES", cls.most_loop_bytes)
+        most_parsed = crawler.settings.getint("PAGES_MAX_PARSED_BYTES", cls.most_parsed_bytes)
+        spider.most_parsed_bytes = most_parsed
         return spider
 
     def __init__(
@@ -74,9 +81,16 @@ class PagesSpider(ArgumentSpider):
         self._follow = follow == "host"
         self._choice = Choice(pattern("allow", allow), pattern("deny", deny))
         self._depth = number("depth", depth)
+        self._one_large = asyncio.Lock()  # a tree takes many times the memory of its page
 
     def parse(self, response: Response) -> Iterator[Page | Links] | AsyncIterator[Page | Links]:
-        """The page, then the pages it leads to. A large one is read in a thread, so that others go on."""
+        """The page, then the pages it leads to. A large one is read in a thread, so that others go on.
+
+        HTML too large to be parsed is stored without title, text and links, and its URL becomes a dead
+        letter: what it links to isn't known.
+        """
+        if isinstance(response, HtmlResponse) and 0 < self.most_parsed_bytes < len(response.body):
+            return self._unread(response)
         is_large = 0 < self.most_loop_bytes < len(response.body)
         return self._in_thread(response) if is_large else self._at_once(response)
 
@@ -85,8 +99,18 @@ class PagesSpider(ArgumentSpider):
         yield page
         yield links
 
+    def _unread(self, response: Response) -> Iterator[Page | Links]:
+        reason = (
+            f"a page of {len(response.body)} bytes, more than PAGES_MAX_PARSED_BYTES"
+            f" ({self.most_parsed_bytes}): stored without title, text and links, which are not followed"
+        )
+        logger.warning("%s: %s", response.url, reason)
+        yield _page(response)
+        yield Links([], set_aside={response.url: reason})
+
     async def _in_thread(self, response: Response) -> AsyncIterator[Page | Links]:
-        page, links = await asyncio.to_thread(self._read, response)
+        async with self._one_large:
+            page, links = await asyncio.to_thread(self._read, response)
         yield page
         yield Links([], set_aside=links.set_aside)
         for part in range(0, len(links.urls), _AT_ONCE):
@@ -96,17 +120,7 @@ class PagesSpider(ArgumentSpider):
     def _read(self, response: Response) -> tuple[Page, Links]:
         html = HtmlPage(response)
         found = html.links()
-        page = Page(
-            url=response.url,
-            status=response.status,
-            title=html.title(),
-            text_length=html.text_length(),
-            links=len(found),
-            content_type=_content_type(response),
-            fetched_at=datetime.now(UTC),
-            depth=response.meta.get("depth", 0),
-            referrer=_referrer(response),
-        )
+        page = _page(response, html.title(), html.text_length(), len(found))
         if not self._goes_on_from(response):
             return page, Links([])
         home, host = f"{origin(response.url)}/", host_port(response.url)
@@ -121,6 +135,20 @@ class PagesSpider(ArgumentSpider):
             return False
         asked = response.meta.get("redirect_urls", [response.url])[0]
         return _site(asked) == _site(response.url)
+
+
+def _page(response: Response, title: str | None = None, text_length: int = 0, links: int = 0) -> Page:
+    return Page(
+        url=response.url,
+        status=response.status,
+        title=title,
+        text_length=text_length,
+        links=links,
+        content_type=_content_type(response),
+        fetched_at=datetime.now(UTC),
+        depth=response.meta.get("depth", 0),
+        referrer=_referrer(response),
+    )
 
 
 def _site(url: str) -> tuple[str, int]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -242,6 +245,56 @@ def parsed(response: Response, **arguments: str) -> tuple[Page, list[str]]:
     item, *followed = PagesSpider(**arguments).parse(response)
     assert isinstance(item, Page)
     return item, [url for links in followed if isinstance(links, Links) for url in links.urls]
+
+
+def test_a_page_too_large_to_be_parsed_is_stored_without_its_links_and_becomes_a_dead_letter(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    spider, response = PagesSpider(), page(f"<title>T</title>text{LINKS}")
+    spider.most_parsed_bytes = len(response.body) - 1
+    item, links = spider.parse(response)  # type: ignore[misc]
+    assert (item.url, item.title, item.text_length, item.links) == (URL, None, 0, 0)
+    assert links.urls == []
+    assert f"{len(response.body)} bytes, more than PAGES_MAX_PARSED_BYTES" in links.set_aside[URL]
+    assert URL in caplog.text
+
+
+@pytest.mark.parametrize("most", [0, 10_000], ids=["no limit", "just as large"])
+def test_a_page_within_the_limit_is_parsed(most: int) -> None:
+    spider = PagesSpider()
+    spider.most_parsed_bytes = most
+    item, _ = spider.parse(page("<title>T</title>".ljust(10_000)))  # type: ignore[misc]
+    assert item.title == "T"
+
+
+def test_a_text_that_is_not_parsed_anyway_is_no_dead_letter() -> None:
+    spider = PagesSpider()
+    spider.most_parsed_bytes = 1
+    _, links = spider.parse(TextResponse(URL, body=b"long", request=Request(URL)))  # type: ignore[misc]
+    assert links.set_aside == {}
+
+
+def test_large_pages_are_parsed_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    spider, one, most = PagesSpider(), threading.Lock(), []
+    spider.most_loop_bytes = 1
+
+    def read(response: Response) -> tuple[Page, Links]:
+        most.append(one.acquire(blocking=False))
+        time.sleep(0.01)
+        one.release()
+        return PagesSpider._read(spider, response)
+
+    async def pages() -> int:
+        outputs = spider.parse(page("<title>T</title>"))
+        assert isinstance(outputs, AsyncIterator)
+        return len([output async for output in outputs if isinstance(output, Page)])
+
+    async def all_at_once() -> list[int]:
+        return await asyncio.gather(*(pages() for _ in range(4)))
+
+    monkeypatch.setattr(spider, "_read", read)
+    assert asyncio.run(all_at_once()) == [1] * 4
+    assert most == [True] * 4
 
 
 LINKS = "<a href=/a><a href=http://HOST:80/b><a href=http://host:8080/c><a href=http://other/d>"
