@@ -65,13 +65,14 @@ class MongoPipeline:
     | `MONGO_WRITE_CONCERN` | `majority` | which servers must have it: their number, a tag |
     | `MONGO_JOURNAL` | True | whether it must be on their disks |
     | `MONGO_TIMEOUT_S` | 10 | seconds for one attempt; attempts go on until it is stored |
+    | `MONGO_PATIENCE_S` | 15 | seconds to wait for MongoDB at start, then the worker ends; 0: one attempt |
 
     Stats: `mongo/stored` and `mongo/refused` items, `mongo/batches` sent, and `mongo/retries`, the
     documents that were sent once more.
     """
 
     def __init__(self, crawler: Crawler) -> None:
-        """Raises :class:`BadMongoSetting`; connects when the first item comes."""
+        """Raises :class:`BadMongoSetting`; connects by :meth:`connect` or when the first item comes."""
         self._crawler = crawler
         self._writer = Writer(MongoConfig.of(crawler.settings), self._count)
         self._looked_at: Counter[type] = Counter()
@@ -84,6 +85,13 @@ class MongoPipeline:
         except BadMongoSetting as error:
             logger.critical("%s", error)
             raise SystemExit(1) from None
+
+    async def connect(self) -> None:
+        """Wait until MongoDB answers: the scheduler does before it joins the crawl.
+
+        Raises :class:`MongoUnreachable` after `MONGO_PATIENCE_S`.
+        """
+        await self._writer.connect()
 
     async def close_spider(self) -> None:
         """Wait for what is under way, then disconnect."""

@@ -95,6 +95,9 @@ ITEM_PIPELINES = {
 }
 MONGO_URI = os.environ.get("MONGO_URI", "mongodb://127.0.0.1:27017")
 MONGO_DATABASE = os.environ.get("MONGO_DATABASE", "crawlers")
+# Seconds to wait for MongoDB at start, before the worker joins the crawl; then it ends with status 1. 0: one
+# attempt. A larger number waits longer. Once it has started there is no limit.
+MONGO_PATIENCE_S = 15
 
 # Sites -----------------------------------------------------------------------------------------------
 

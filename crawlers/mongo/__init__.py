@@ -5,11 +5,13 @@ documents.py  the upsert of a document, of which nothing is an operator
 pace.py     how much at once, and in which time: halved when it was too slow
 writer.py   `await writer.write(collection, document)`, which returns when it is stored
 refused.py  what could not be stored, kept whole
+start.py    the wait for a MongoDB that does not answer yet
 errors.py   which errors pass, which are a document's own, and what to tell the operator
 """
 
 from .config import BadMongoSetting, MongoConfig
 from .errors import Refused
+from .start import MongoUnreachable
 from .writer import Writer
 
-__all__ = ["BadMongoSetting", "MongoConfig", "Refused", "Writer"]
+__all__ = ["BadMongoSetting", "MongoConfig", "MongoUnreachable", "Refused", "Writer"]

@@ -20,12 +20,16 @@ class BadMongoSetting(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MongoConfig:
-    """Where documents go and when they count as stored; `timeout_s` is that of one attempt."""
+    """Where documents go and when they count as stored; `timeout_s` is that of one attempt.
+
+    `patience_s`: how long to wait for MongoDB at start; 0: one attempt.
+    """
 
     uri: str = field(repr=False)
     database: str
     write_concern: WriteConcern
     timeout_s: float
+    patience_s: float = 15
 
     @classmethod
     def of(cls, settings: BaseSettings) -> MongoConfig:
@@ -33,11 +37,15 @@ class MongoConfig:
         timeout_s = _number(settings.get("MONGO_TIMEOUT_S", 10), "MONGO_TIMEOUT_S")
         if timeout_s <= 0:
             raise BadMongoSetting("MONGO_TIMEOUT_S must be more than 0 seconds")
+        patience_s = _number(settings.get("MONGO_PATIENCE_S", 15), "MONGO_PATIENCE_S")
+        if not patience_s >= 0:
+            raise BadMongoSetting("MONGO_PATIENCE_S must be at least 0 seconds")
         return cls(
             uri=str(settings.get("MONGO_URI", "mongodb://127.0.0.1:27017")),
             database=str(settings.get("MONGO_DATABASE", "crawlers")),
             write_concern=_write_concern(settings),
             timeout_s=timeout_s,
+            patience_s=patience_s,
         )
 
     def connect(self) -> AsyncDatabase[dict[str, Any]]:

@@ -66,7 +66,7 @@ class Trouble:
 
     def began(self, error: Exception) -> None:
         """A write failed; said again only where there is other advice to give."""
-        advice = _advice(error)
+        advice = advice_on(error)
         if self._advice is None:
             self._since_s = time.monotonic()
         if self._advice != advice:
@@ -87,7 +87,8 @@ class Trouble:
             self._advice = None
 
 
-def _advice(error: Exception) -> str:
+def advice_on(error: Exception) -> str:
+    """What the operator may do about `error`."""
     details = getattr(error, "details", None) or {}
     failures = details.get("writeConcernErrors") or details.get("writeErrors") or ()
     codes = {getattr(error, "code", None), *(failure["code"] for failure in failures)}
@@ -99,6 +100,8 @@ def _advice(error: Exception) -> str:
         )
     if codes & _WRITE_CONCERN:
         return "Check that the replica set can fulfil MONGO_WRITE_CONCERN"
+    if any(word in str(error) for word in ("SSL", "TLS", "certificate")):
+        return "Check tls, tlsCAFile and the host's name in MONGO_URI"
     return "Check that it runs, has a primary and disk space, and that MONGO_URI leads to it"
 
 

@@ -21,6 +21,7 @@ from pymongo.errors import BulkWriteError, InvalidName, PyMongoError
 from .documents import Document, check_name, encode
 from .errors import Refused, Trouble, first_words, is_passing, is_poisoned, only_races
 from .pace import Pace, is_time_out
+from .start import until_mongo_answers
 
 if TYPE_CHECKING:
     from pymongo import UpdateOne
@@ -71,7 +72,7 @@ class Writer:
     ) -> None:
         """Raises :class:`BadMongoSetting`; connects when the first document comes."""
         self._database = config.connect()
-        self._timeout_s = config.timeout_s
+        self._timeout_s, self._patience_s = config.timeout_s, config.patience_s
         self._count = count
         self._lanes: dict[str, _Lane] = {}
 
@@ -91,6 +92,10 @@ class Writer:
                 raise Refused(f"MongoDB has no such collection: {error}") from None
             self._lanes[collection] = lane
         await lane.write(document)
+
+    async def connect(self) -> None:
+        """Wait until MongoDB answers. Raises :class:`MongoUnreachable` after the patience."""
+        await until_mongo_answers(self._database, self._patience_s, self._timeout_s)
 
     async def close(self) -> None:
         """Wait until all that was written is stored or refused, then disconnect."""

@@ -112,6 +112,7 @@ OURS: dict[str, Setting] = {
     "MONGO_WRITE_CONCERN": Setting(WriteConcern(), "majority", "which servers must have an item"),
     "MONGO_JOURNAL": Setting(Flag(), True, "whether it must be on their disks"),
     "MONGO_TIMEOUT_S": Setting(_seconds(0.001, DAY_S), 10, "of one attempt to store"),
+    "MONGO_PATIENCE_S": Setting(_seconds(0), 15, "how long to wait for MongoDB at start; 0: one attempt"),
     # Sites
     "FRONTIER_HOST_KEY": Setting(Word(("host", "domain", "ip")), "host", "what shares a delay"),
     "FRONTIER_ORDER": Setting(Word(("hosts", "priority")), "hosts", "what priorities hold over"),

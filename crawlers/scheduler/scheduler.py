@@ -27,7 +27,7 @@ from crawlers.frontier import (
     refusal,
 )
 from crawlers.intake import Intake
-from crawlers.mongo import BadMongoSetting, MongoConfig
+from crawlers.mongo import BadMongoSetting, MongoConfig, MongoUnreachable
 from crawlers.options import unknown
 from crawlers.retrying import RedisUnreachable, until_redis_answers
 
@@ -51,7 +51,7 @@ from .rotation import RotatingProxies
 from .sieve import LinkSieve
 from .turns import Turns
 from .waiting import Vigil
-from .wiring import lacks_addon, lacks_store
+from .wiring import lacks_addon, lacks_store, store_of
 from .witness import heartbeat_for
 from .worker import Worker
 
@@ -173,10 +173,12 @@ class Scheduler(BaseScheduler):
             self._continuations = Continuations(self._crawler.request_fingerprinter, config.page_returns)
             self._completion.engine.on_continuation(self._continuations.hear)
             await until_redis_answers(self._check_fingerprinter, config.patience_s)
+            if store := store_of(self._crawler):
+                await store.connect()
             self._heartbeat = heartbeat_for(self._crawler, config, self._completion, self._worker)
             self._codec.run = await until_redis_answers(self._worker.join, config.patience_s)
             await until_redis_answers(lambda: self._compare_jobs(spider), config.patience_s)
-        except (BadSetting, BadMongoSetting, FrontierError) as error:
+        except (BadSetting, BadMongoSetting, MongoUnreachable, FrontierError) as error:
             self._give_up(str(error))
         except RedisUnreachable as error:
             self._give_up(f"{error}. Gave up after {config.patience_s:g} s")

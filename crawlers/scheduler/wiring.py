@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scrapy.settings import SETTINGS_PRIORITIES
 from scrapy.utils.misc import load_object
@@ -34,6 +34,11 @@ def lacks_store(crawler: Crawler) -> str | None:
         f"ITEM_PIPELINES of {_whose(crawler, 'ITEM_PIPELINES')} lacks {_STORE}: its items are not in MongoDB,"
         " and a page counts as done when the pipelines that are there have returned"
     )
+
+
+def store_of(crawler: Crawler) -> Any:
+    """The pipeline that stores items in MongoDB, None where there is none."""
+    return crawler.get_item_pipeline(load_object(_STORE))
 
 
 def _whose(crawler: Crawler, name: str) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from deploy.local.practice_site import PracticeSite
+from deploy.local.processes import free_port
 from deploy.local.servers import redis_server
 from tests.helpers import ROOT, run_spider, start_spider, wait_until
 
+PASSWORD = "not-to-be-told"
 PLAIN = {"SPIDER_MODULES": "tests.integration.spiders", "ITEM_PIPELINES": "{}", "DOWNLOAD_DELAY": 0}
 
 
@@ -94,6 +96,25 @@ def test_a_redis_that_is_gone_at_the_end_ends_with_1(options: dict[str, Any], tm
             spider.interrupt()
             # Then it has not ended as it should
             assert spider.end().status == 1
+
+
+@pytest.mark.parametrize("patience_s", [0, 1])
+def test_a_mongodb_that_is_away_at_start_ends_with_1_before_anything_is_leased(
+    patience_s: float, options: dict[str, Any]
+) -> None:
+    # Given no MongoDB where the items are to go
+    options["env"]["MONGO_URI"] = f"mongodb://me:{PASSWORD}@127.0.0.1:{free_port()}/"
+    options["arguments"]["way"] = "nothing"
+    options["settings"] |= {"MONGO_PATIENCE_S": patience_s, "MONGO_TIMEOUT_S": 1}
+    del options["settings"]["ITEM_PIPELINES"]
+    # When a worker starts
+    ended = run_spider("ends", **options)
+    # Then it says so without the password and ends, and has joined nothing
+    assert ended.status == 1
+    assert f"Gave up after {patience_s} s: see MONGO_PATIENCE_S" in ended.log
+    assert "Joined the crawl" not in ended.log
+    assert PASSWORD not in ended.log
+    assert "Traceback" not in ended.log
 
 
 def test_runspider_tells_the_same(options: dict[str, Any]) -> None:

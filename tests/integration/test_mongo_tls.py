@@ -12,7 +12,7 @@ import pytest
 from deploy.local.practice_site import PracticeSite
 from deploy.local.servers import MongoServer
 from tests.certificates import Certificate
-from tests.helpers import run_spider, start_spider, wait_until
+from tests.helpers import run_spider
 
 
 class TlsMongoServer(MongoServer):
@@ -69,13 +69,15 @@ def test_items_are_stored_over_tls(
         assert client["crawlers"]["pages"].count_documents({}) == 1
 
 
-def test_a_mongodb_that_nobody_vouches_for_gets_nothing_and_the_page_stays_leased(
+def test_a_mongodb_that_nobody_vouches_for_gets_nothing_and_the_worker_ends(
     server: TlsMongoServer, options: dict[str, Any]
 ) -> None:
-    # Given a MongoDB with a certificate of an unknown authority, when a worker crawls
-    with start_spider("pages", **options) as spider:
-        # Then it says what is wrong
-        wait_until(lambda: "MongoDB takes no writes to crawlers.pages" in spider.log_text, 60)
+    # Given a MongoDB with a certificate of an unknown authority, when a worker starts
+    options["settings"] = {"MONGO_PATIENCE_S": 1}
+    ended = run_spider("pages", **options)
+    # Then it says what is wrong and ends
+    assert ended.status == 1
+    assert "Check tls, tlsCAFile and the host's name in MONGO_URI" in ended.log
 
     # And has sent nothing
     with pymongo.MongoClient[dict[str, Any]](server.uri) as client:
