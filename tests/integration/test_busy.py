@@ -146,11 +146,3 @@ def test_nothing_of_a_killed_worker_renews_its_lease(
         return float(redis_client.zscore(f"{{{crawl_name}}}:workers", name) or 0) < seconds * 1000 + us / 1000
 
     wait_until(is_over, 2 * LEASE_S)
-
-
-def test_a_limit_that_is_no_number_is_named(options: dict[str, Any]) -> None:
-    # Given a limit that makes no sense, when a worker starts, then it says so in a sentence
-    options["settings"][LIMIT] = "-1"
-    ended = run_spider("blocking", **options)
-    assert f"{LIMIT} must be at least 0" in ended.log
-    assert ended.status == 1
