@@ -108,7 +108,7 @@ def test_a_target_that_does_not_exist_is_answered_with_those_that_do() -> None:
     # Then one sentence lists those that exist
     assert ended.returncode != 0
     assert ended.stdout == (
-        "There is no target 'crwal': use one of crawl test chaos check gate servers clean help.\n"
+        "There is no target 'crwal': use one of crawl test chaos check gate servers lock newest clean help.\n"
     )
 
 
