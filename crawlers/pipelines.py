@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import DropItem
 
+from .deep.letterstore import DEAD_COLLECTION
+from .deep.runs import RUNS_COLLECTION
 from .deep.store import COLLECTION
 from .failures import fail
 from .items import BadItem, collection_of, document_of, passing_fields, validate
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOKS = 20  # at items of a class
-_OWN = {REFUSED, PARTS, COLLECTION}  # collections
+_OWN = {REFUSED, PARTS, COLLECTION, DEAD_COLLECTION, RUNS_COLLECTION}  # collections
 
 
 class ValidatePipeline:

@@ -26,8 +26,13 @@ from crawlers.migration import ScrapyRedisFingerprinter
 from crawlers.mongo import MongoConfig
 from crawlers.options import ensure_all
 
+from .verdict import open_remembered
+
 if TYPE_CHECKING:
     from scrapy.utils.request import RequestFingerprinterProtocol
+
+
+_OF_LOST = {"check", "clear"}  # verbs that also know a crawl of which Redis has lost everything
 
 
 class Failed(Exception):
@@ -57,7 +62,11 @@ class Desk:
         if imports and name is None:
             name = first_line(Path(opts.argument)).name
         store = ChunkStore(MongoConfig.of(settings))
-        return cls(await Crawl.open(client, name, new=new, store=store), store, settings, opts, spider)
+        if opts.verb in _OF_LOST:
+            crawl = await open_remembered(client, name, store, settings)
+        else:
+            crawl = await Crawl.open(client, name, new=new, store=store)
+        return cls(crawl, store, settings, opts, spider)
 
     async def fingerprinter(self) -> RequestFingerprinterProtocol:
         """The one with which the crawl's workers tell requests apart."""

@@ -12,6 +12,7 @@ from crawlers.migration import Moved, StockCrawl
 
 from .desk import Desk, Failed
 from .moment import counted
+from .verdict import forget as forget_run
 
 _SETTING = "REQUEST_FINGERPRINTER_CLASS=crawlers.migration.ScrapyRedisFingerprinter"
 
@@ -43,6 +44,7 @@ async def import_(desk: Desk) -> int:
         imported = await operations.import_from(desk.crawl, file)
     except OSError as error:
         raise Failed(f"{file} can't be read: {error.strerror}") from None
+    await forget_run(desk.crawl.name, desk.store, desk.settings)  # it stands in the file now
     restored = imported.restored
     figures = {"queued": restored.queued, "dead": restored.dead, "seen": restored.seen}
     desk.say(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 
-from crawlers.frontier import operations
+from crawlers.frontier import operations, printable
 from crawlers.frontier.operations import changing
+from crawlers.frontier.operations.checking import Report
 
 from .adding import add, forget
 from .desk import Desk, Failed
 from .moment import ago, counted, span
 from .moving import export, import_
+from .verdict import forget as forget_run
+from .verdict import verdict
 from .whereabouts import where
 
 _ROWS = 20  # unless --limit says otherwise
@@ -185,16 +189,26 @@ async def clear(desk: Desk) -> int:
     what = ", ".join(f"{number:,} {name}" for name, number in held.items())
     desk.confirm(f"Clear {desk.crawl.name} for good ({what})?")
     await operations.clear(desk.crawl)
+    remembered = await forget_run(desk.crawl.name, desk.store, desk.settings)
     desk.say(f"{desk.crawl.name} is cleared: {what}.", cleared=held)
+    if remembered:
+        print(printable(f"{remembered}."), file=sys.stderr)
     return 0
 
 
 async def check(desk: Desk) -> int:
-    """Counts anew."""
+    """Counts anew, and says whether to go on."""
     report = await operations.check(desk.crawl, repair=desk.opts.repair)
+    found = await verdict(desk.crawl, report, desk.store, desk.settings)
     if desk.opts.json:
-        print(json.dumps(asdict(report)))
-        return 1 if report.findings else 0
+        print(json.dumps({**asdict(report), "verdict": asdict(found)}))
+    else:
+        _print(desk, report)
+        desk.say(f"{found.said[0].upper()}{found.said[1:]}.")
+    return 1 if report.findings or not found.go_on else 0
+
+
+def _print(desk: Desk, report: Report) -> None:
     for line in report.repairs:
         desk.say(f"Repaired: {line}.")
     for line in report.findings:
@@ -208,7 +222,6 @@ async def check(desk: Desk) -> int:
         if report.out:
             queued += f" ({report.out:,} in MongoDB, not looked at)"
         desk.say(f"All figures fit, after a count of {queued} of {counted(report.hosts, 'host')}.")
-    return 1 if report.findings else 0
 
 
 def _limit(desk: Desk) -> int:

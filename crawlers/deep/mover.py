@@ -56,6 +56,7 @@ class Mover:
         self._crawl = crawl
         self._limit = limit
         self._hold_back = hold_back
+        self.moves = False  # it is the one that does, by the last step
         self._full = self._ailing = False
         self._trouble = Trouble(store.name, "Deep queues stay in Redis, and hosts wait for what is out")
         self._missing: set[str] = set()
@@ -75,6 +76,7 @@ class Mover:
             used = await self._memory.used()
             self._watch(used)
             plan = await self._deep.plan(self._limit_at(used), _MOST)
+            self.moves = plan.mover
             if not plan.mover:
                 return max(_LOOK_S, _LOOKS_S * plan.workers)
             pause_s = await self._carry_out(plan, is_tight=used >= SPILL_AT)

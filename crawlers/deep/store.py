@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 from crawlers.mongo.pace import SLOWEST_BYTES_PER_S, Pace, is_time_out
 
 from .letterstore import LetterStore
+from .runs import RunStore
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
@@ -50,6 +51,7 @@ class ChunkStore:
     def __init__(self, config: MongoConfig) -> None:
         self._config = config
         self.letters = LetterStore(config)
+        self.runs = RunStore(config)
         self._connected: AsyncCollection[Document] | None = None
         self._pace = Pace(self.name, config.timeout_s, MAX_BYTES)
         self._read_s = config.timeout_s
@@ -124,6 +126,7 @@ class ChunkStore:
     async def aclose(self) -> None:
         """Disconnects."""
         await self.letters.aclose()
+        await self.runs.aclose()
         if self._connected is not None:
             await self._connected.database.client.close()
 

@@ -25,7 +25,7 @@ if has_more or (input.policy ~= '' and redis.call('EXISTS', input.policy) == 0) 
 end
 
 local alive = redis.call('ZCARD', WORKERS)
-local over = meta.finished == 1 and meta.run == input.run
+local over = meta.finished == 1 and input.run > 0 and meta.run == input.run
 local finished = meta.finished == 1 and not over
 local new, anew = meta.generation == 0, (finished and not input.persist) or (input.flush and alive == 0)
 if new then meta.generation = 1 end

@@ -12,7 +12,7 @@ from scrapy import signals
 from scrapy.core.scheduler import BaseScheduler
 from scrapy.utils.defer import deferred_from_coro
 
-from crawlers.deep import ChunkStore, DeadLetters, Memory, Mover
+from crawlers.deep import ChunkStore, DeadLetters, Memory, Mover, Remembrance
 from crawlers.failures import fail
 from crawlers.frontier import (
     BadPayload,
@@ -51,7 +51,7 @@ from .rotation import RotatingProxies
 from .sieve import LinkSieve
 from .turns import Turns
 from .waiting import Vigil
-from .wiring import lacks_addon, lacks_store, store_of
+from .wiring import has_store, lacks_addon, lacks_store, store_of
 from .witness import heartbeat_for
 from .worker import Worker
 
@@ -80,6 +80,7 @@ class Scheduler(BaseScheduler):
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._tasks: list[asyncio.Task[None]] = []
+        self._memory: Remembrance | None = None  # none where there is no MongoDB in use
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> Scheduler:
@@ -284,10 +285,20 @@ class Scheduler(BaseScheduler):
         self._worker.intake = intake
         self._start(intake.run())
         self._start(Vigil(self._client, self._config, self._completion, intake, self._crawler.stats).run())
-        self._start(self._mover().run())
+        mover = self._mover()
+        self._start(mover.run())
+        self._remember(mover)
         self._start(
             DeadLetters(self._client, self._config.crawl, self._store.letters, self._config.dead).run()
         )
+
+    def _remember(self, mover: Mover) -> None:
+        if has_store(self._crawler.settings):
+            crawl, flushed = self._config.crawl, self._config.flush
+            self._memory = Remembrance(
+                self._client, crawl, self._store.runs, lambda: mover.moves, flushed=flushed
+            )
+            self._start(self._memory.run())
 
     def _mover(self) -> Mover:
         config, crawl = self._config, self._config.crawl
@@ -329,6 +340,8 @@ class Scheduler(BaseScheduler):
         try:
             if run.done() and not run.exception():
                 await self._worker.close()
+                if self._memory:
+                    await self._memory.end()
             elif not run.done() or not isinstance(run.exception(), FrontierLost):
                 run.cancel()
                 raise RedisUnreachable("The last exchange did not end")

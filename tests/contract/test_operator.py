@@ -142,6 +142,15 @@ async def test_an_empty_crawl_that_is_sealed_has_finished_so_that_the_next_run_s
     assert (await give(await crawl.join(), pages(1))).counts.queued == 1
 
 
+async def test_a_crawl_that_was_cleared_before_anybody_joined_is_begun_by_who_joins(crawl: Crawl) -> None:
+    # Given a crawl of which Redis knows nothing, cleared
+    name = crawl.frontier.crawl
+    await operations.clear(await operations.Crawl.open(crawl.frontier.client, name, new=True))
+    # When a worker joins, Then its run is the first, and isn't over
+    _, joined = await crawl.frontier.join("worker", Terms())
+    assert (joined.run, joined.over) == (1, 0)
+
+
 async def test_clear_gives_up_everything_fences_workers_and_frees_the_memory(crawl: Crawl) -> None:
     # Given a crawl with requests queued on hosts at their limit, leased, dead and claimed
     list_key = f"start-{crawl.frontier.crawl}"

@@ -18,7 +18,8 @@ _MOST_TRIES = 3
 class Report:
     """What `check` found, in sentences, and what it repaired. `moved`: the crawl went on while it was
     counted, so that what was found may be no more than that. `hosts`, `requests`: how much was counted,
-    `out` of these in MongoDB, where nobody looked.
+    `out` of these in MongoDB, where nobody looked. `gone`: the crawl counts so many requests, queued and
+    leased, more than there are.
     """
 
     findings: list[str]
@@ -27,17 +28,18 @@ class Report:
     hosts: int = 0
     requests: int = 0
     out: int = 0
+    gone: int = 0
 
 
 async def check(crawl: Crawl, *, repair: bool = False) -> Report:
     """Counts `crawl` anew; with `repair` puts right what is wrong, unless the crawl moves."""
     counted = await _still(crawl)
-    report = Report(findings(crawl, counted), moved=counted.moved)
+    report = Report(findings(crawl, counted), moved=counted.moved, gone=_gone(counted))
     report.hosts, report.requests, report.out = len(counted.queued), counted.queued_in_all, counted.out
     if repair and report.findings and not counted.moved:
         report.repairs = await _repair(crawl, counted)
         after = await _still(crawl)
-        report.findings, report.moved = findings(crawl, after), after.moved
+        report.findings, report.moved, report.gone = findings(crawl, after), after.moved, _gone(after)
     return report
 
 
@@ -84,6 +86,11 @@ def _counts(counted: Tally) -> dict[str, int]:
         "dead": counted.dead,
         "seen": counted.seen,
     }
+
+
+def _gone(counted: Tally) -> int:
+    counts = sum(counted.meta.get(name, 0) for name in ("queued", "leased"))
+    return max(0, counts - counted.queued_in_all - counted.leased)
 
 
 def _wrong_hosts(counted: Tally) -> dict[str, str]:
