@@ -77,14 +77,18 @@ def _answer_of(error: RedisError | RedisClusterException) -> str:
     return f"{code} {text}" if code and isinstance(error, ResponseError) else text
 
 
-async def until_redis_answers(call: Callable[[], Awaitable[T]], patience_s: float | None = None) -> T:
+async def until_redis_answers(
+    call: Callable[[], Awaitable[T]], patience_s: float | Callable[[], float | None] | None = None
+) -> T:
     """The outcome of `call`, repeated while Redis can't be reached or refuses to write.
 
     Says so once when it begins and once when it is over. Raises :class:`RedisUnreachable` after
-    `patience_s`; None waits for ever. Other errors pass.
+    `patience_s`; None waits for ever. Where it is a function, time counts from when it first gives a number,
+    as once the worker is closing. Other errors pass.
     """
     loop = asyncio.get_running_loop()
     began, pause_s, said = loop.time(), _FIRST_PAUSE_S, ""
+    bounded_at = None
     while True:
         try:
             outcome = await call()
@@ -92,8 +96,11 @@ async def until_redis_answers(call: Callable[[], Awaitable[T]], patience_s: floa
             why = _why(error)
             if why is None:
                 raise
-            if patience_s is not None and loop.time() - began >= patience_s:
-                raise RedisUnreachable(why) from None
+            most_s = patience_s() if callable(patience_s) else patience_s
+            if most_s is not None:
+                bounded_at = bounded_at or (loop.time() if callable(patience_s) else began)
+                if loop.time() - bounded_at >= most_s:
+                    raise RedisUnreachable(why) from None
             if why != said:
                 logger.error("%s. Nothing is lost; trying again", why)
                 said = why

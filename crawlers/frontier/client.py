@@ -10,6 +10,7 @@ import asyncio
 import re
 import secrets
 import zlib
+from collections.abc import Callable
 from itertools import chain, islice
 from typing import Any, cast
 
@@ -164,6 +165,8 @@ class Frontier:
     def __init__(self, client: Client, crawl: str, *, replicas: int = 0) -> None:
         self.client = client
         self.replicas = replicas
+        self.patience_s: Callable[[], float | None] = lambda: None
+        """How long a page may wait for Redis now, in seconds; None: for ever, until the worker closes."""
         self.crawl = crawl
         self.keys = keys.of_scripts(crawl)
 

@@ -19,6 +19,7 @@ from scrapy.exceptions import IgnoreRequest
 from scrapy.http import Response
 
 from crawlers.frontier import Failed, Lease
+from crawlers.retrying import RedisUnreachable
 
 from .marks import GIVEN_BACK
 from .redirects import NO_END
@@ -122,6 +123,11 @@ class EngineView:
         """How many more requests the downloader would start at once."""
         total = self._downloader.total_concurrency or 1_000_000
         return max(0, total - len(self._downloader.active))
+
+    def is_closing(self) -> bool:
+        """Whether the engine takes no more requests and waits for those under way."""
+        slot = self._engine._slot
+        return not self._engine.running or (slot is not None and slot.closing is not None)
 
     def nudge(self) -> None:
         """Lets the engine ask for requests now; by itself an idle one asks every 5 s."""
@@ -232,7 +238,9 @@ class Completion:
     def _fail(self, request: Request | None, what: str, failure: Failure, *, final: bool) -> None:
         if isinstance(failure.value, MemoryError):
             _end_at_once()
-        if request in self._leases:
+        if request in self._leases and isinstance(failure.value, RedisUnreachable):
+            self._given_back.add(request)  # the worker closes: another one tries it
+        elif request in self._leases:
             reason = f"{what} {type(failure.value).__name__}: {failure.value}"
             self._failures.setdefault(request, (reason[:_MOST_REASON], final))
 

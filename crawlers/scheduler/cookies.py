@@ -151,7 +151,9 @@ class SharedCookies(CookiesMiddleware):
             version = self._worker.counts.cookies
             if site.version == version:
                 return
-            kept = await until_redis_answers(lambda: self._frontier.cookies(site.name))
+            kept = await until_redis_answers(
+                lambda: self._frontier.cookies(site.name), self._frontier.patience_s
+            )
             for name in site.shared.keys() - kept.keys():
                 with suppress(KeyError):  # it has expired here
                     jar.clear(*name.split("\n"))
@@ -170,7 +172,9 @@ class SharedCookies(CookiesMiddleware):
             gone = [n for n in site.shared if n.partition("\n")[0] in domains and n not in own]
             if not changed and not gone:
                 return
-            if await until_redis_answers(lambda: self._frontier.share_cookies(site.name, changed, gone)):
+            if await until_redis_answers(
+                lambda: self._frontier.share_cookies(site.name, changed, gone), self._frontier.patience_s
+            ):
                 site.shared = {n: p for n, p in site.shared.items() if n not in gone} | changed
             else:
                 logger.warning("%s has too many cookies to be shared by the workers", host)

@@ -78,7 +78,10 @@ class Guard:
 
     async def _find_opened(self, hosts: set[str]) -> bool:
         for host in hosts - self._opened:
-            if await until_redis_answers(lambda: self._frontier.is_opened(host)):  # noqa: B023  # awaited here
+            if await until_redis_answers(
+                lambda: self._frontier.is_opened(host),  # noqa: B023  # awaited here
+                self._frontier.patience_s,
+            ):
                 self._opened.add(host)
         return not self._opened.isdisjoint(hosts)
 

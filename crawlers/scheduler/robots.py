@@ -152,7 +152,7 @@ class RobotsTxt(RobotsTxtMiddleware):
             text, fetched = await self._fetch(origin, held), True
             ttl_ms = max(1, ms_of(self._ttl_s))
             keep, most = self._frontier.keep_robots, self._most_bytes
-            await until_redis_answers(lambda: keep(origin, text, ttl_ms, most))
+            await until_redis_answers(lambda: keep(origin, text, ttl_ms, most), self._frontier.patience_s)
         parser: RobotParser = build_from_crawler(self._parserimpl, self.crawler, text)
         await self.crawler.signals.send_catch_log_async(
             signal=signals.robots_parsed, robotparser=parser, request=request
@@ -171,7 +171,7 @@ class RobotsTxt(RobotsTxtMiddleware):
 
     async def _kept(self, origin: str) -> bytes | None:
         try:
-            return await until_redis_answers(lambda: self._frontier.robots(origin))
+            return await until_redis_answers(lambda: self._frontier.robots(origin), self._frontier.patience_s)
         except ResponseError:  # something else is under that key, to be written over
             return None
 

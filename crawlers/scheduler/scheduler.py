@@ -160,6 +160,7 @@ class Scheduler(BaseScheduler):
             Limits.of(self._crawler.settings)
             self._client = connect(self._crawler.settings)
             self._frontier = Frontier(self._client, config.crawl, replicas=config.replicas)
+            self._frontier.patience_s = self._patience_s
             self._codec = self._codec_for(spider, config)
             self._worker = self._worker_for(self._frontier, config)
             self._store = ChunkStore(MongoConfig.of(self._crawler.settings))
@@ -186,6 +187,10 @@ class Scheduler(BaseScheduler):
         except RedisError as error:
             self._give_up(refusal(error))
         self._start(self._worker.run())
+
+    def _patience_s(self) -> float | None:
+        """How long a page under way may wait for Redis: it must not keep the engine from closing."""
+        return self._config.patience_s if self._completion.engine.is_closing() else None
 
     def _name_ignored(self) -> None:
         named, refused = ignored(self._crawler.settings)

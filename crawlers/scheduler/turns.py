@@ -12,7 +12,7 @@ from weakref import WeakSet
 from scrapy.exceptions import ResponseDataLossError
 from scrapy.utils.misc import load_object
 
-from crawlers.retrying import until_redis_answers
+from crawlers.retrying import RedisUnreachable, until_redis_answers
 
 from .limits import AnswerTooLarge
 from .marks import ROBOTS, WAITS, waits_of
@@ -114,7 +114,9 @@ class Turns:
         clock = asyncio.get_running_loop().time
         late_s = _LATE_S
         while late_s >= _LATE_S:
-            wait_s = await until_redis_answers(lambda: self._frontier.take_turn(key))
+            wait_s = await until_redis_answers(
+                lambda: self._frontier.take_turn(key), self._frontier.patience_s
+            )
             at_s = clock() + wait_s
             await asyncio.sleep(wait_s)
             late_s = clock() - at_s
@@ -156,10 +158,15 @@ class Turns:
         host = self._host(request, self._completion.held(request))
         self._worker.manners.failed(host, f"robots.txt: {type(error).__name__} {error}"[:_MOST_REASON])
 
-    def process_exception(self, request: Request, exception: Exception) -> None:
-        """Tells of a site that can't be reached. What becomes of the page is up to Scrapy's retries."""
+    def process_exception(self, request: Request, exception: Exception) -> Request | None:
+        """Tells of a site that can't be reached. What becomes of the page is up to Scrapy's retries.
+
+        A page that waited for Redis in vain, as the worker closes, is given back.
+        """
+        if isinstance(exception, RedisUnreachable) and self._worker and self._completion.held(request):
+            return self._completion.give_back(request)
         if self._worker is None or request not in self._out:
-            return
+            return None
         self._out.discard(request)
         told_later = ROBOTS in request.meta and isinstance(exception, UNREADABLE)
         if isinstance(exception, self._errors) and not told_later:
@@ -167,6 +174,7 @@ class Turns:
             host = self._host(request, held)
             prefix = "robots.txt: " if ROBOTS in request.meta else ""
             self._worker.manners.failed(host, f"{prefix}{type(exception).__name__}", patient=True)
+        return None
 
     def _host(self, request: Request, held: Held | None) -> str:
         return held.lease.host if held else self._keys.final(self._keys.of(request))

@@ -117,6 +117,28 @@ def test_a_mongodb_that_is_away_at_start_ends_with_1_before_anything_is_leased(
     assert "Traceback" not in ended.log
 
 
+def test_a_redis_that_is_gone_while_a_page_needs_it_keeps_nobody_from_ending(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    # Given a page under way that will wait for Redis, beside the queue
+    with redis_server(tmp_path / "redis") as server:
+        options["env"]["REDIS_URL"] = server.url
+        options["arguments"] |= {"way": "download", "gone": str(tmp_path / "gone")}
+        options["settings"] |= {"MAX_IDLE_TIME_BEFORE_CLOSE": 0, "FRONTIER_PATIENCE_S": 0.5}
+        with start_spider("ends", **options) as spider:
+            wait_until(lambda: "Parsed" in spider.log_text)
+            # And a Redis that has gone
+            server.stop()
+            (tmp_path / "gone").touch()
+            wait_until(lambda: "Redis can't be reached" in spider.log_text)
+            # When the worker is interrupted
+            spider.interrupt()
+            # Then it ends, and not as it should
+            ended = spider.end(20)
+            assert ended.status == 1
+            assert "Others take over what this worker held" in ended.log
+
+
 def test_runspider_tells_the_same(options: dict[str, Any]) -> None:
     # Given a spider in a file of its own that ends for a reason of its own
     command = [sys.executable, "-m", "scrapy", "runspider", "tests/integration/spiders/ends.py"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -42,7 +43,7 @@ class Ends(scrapy.Spider):
             raise CloseSpider("memusage_exceeded")
         if self.way == "start raises":
             raise ValueError("as asked")
-        yield scrapy.Request(self.url)
+        yield scrapy.Request(self.url, self.download if self.way == "download" else None)
 
     def parse(self, _: Response) -> Iterator[Any]:
         """Ends the crawl."""
@@ -59,6 +60,14 @@ class Ends(scrapy.Spider):
         if self.way in ("SIGTERM", "SIGINT"):
             os.kill(os.getpid(), getattr(signal, self.way))
         yield from ()
+
+    async def download(self, _: Response) -> None:
+        """A page that needs Redis once more, after it has gone."""
+        self.logger.info("Parsed")
+        while not os.path.exists(self.gone):
+            await asyncio.sleep(0.02)
+        engine: Any = self.crawler.engine
+        await engine.download_async(scrapy.Request(self.url))
 
     def end(self, engine: Any, reason: str) -> Any:
         """As an extension would."""
