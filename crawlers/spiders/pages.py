@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -81,7 +82,8 @@ class PagesSpider(ArgumentSpider):
         self._follow = follow == "host"
         self._choice = Choice(pattern("allow", allow), pattern("deny", deny))
         self._depth = number("depth", depth)
-        self._one_large = asyncio.Lock()  # a tree takes many times the memory of its page
+        # One thread: a tree takes many times the memory of its page, and malloc keeps that for each thread.
+        self._reader = ThreadPoolExecutor(1, "large-page")
 
     def parse(self, response: Response) -> Iterator[Page | Links] | AsyncIterator[Page | Links]:
         """The page, then the pages it leads to. A large one is read in a thread, so that others go on.
@@ -109,8 +111,8 @@ class PagesSpider(ArgumentSpider):
         yield Links([], set_aside={response.url: reason})
 
     async def _in_thread(self, response: Response) -> AsyncIterator[Page | Links]:
-        async with self._one_large:
-            page, links = await asyncio.to_thread(self._read, response)
+        loop = asyncio.get_running_loop()
+        page, links = await loop.run_in_executor(self._reader, self._read, response)
         yield page
         yield Links([], set_aside=links.set_aside)
         for part in range(0, len(links.urls), _AT_ONCE):
