@@ -8,6 +8,7 @@ Each row is a crawl of the practice site by two workers with one thing done to t
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import tempfile
@@ -23,25 +24,28 @@ import redis
 from benchmarks.frontier.cluster import ClusterNode, form
 from deploy.local.practice_site import PracticeSite, practice_site
 from deploy.local.processes import LOOPBACK
-from deploy.local.servers import RedisServer
+from deploy.local.servers import RedisServer, mongo_server
 from tests.helpers import start_spider, wait_until
+from tests.slow_line import slow_line
 
 _CRAWL = "lost-frontier"
 _META = f"{{{_CRAWL}}}:meta"
 _AT_SHARE = 0.4
 """Of the pages done when it happens."""
 _LAG_S = 5
+_SLOW_BYTES_PER_S = 5_000
 _FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 
 
 @dataclass
 class Ground:
-    """The servers of one crawl. `address`: REDIS_URL of its workers; `settings` of theirs."""
+    """The servers of one crawl. `address`: REDIS_URL of its workers; `settings` and `env` are theirs."""
 
     folder: Path
     stack: ExitStack
     address: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
     clients: list[Any] = field(default_factory=list)
     servers: list[RedisServer] = field(default_factory=list)
 
@@ -173,6 +177,21 @@ class Resharding(Case):
             client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1 - at])
 
 
+class SlowMongo(Case):
+    """The line to MongoDB, to which the items go, carries a few kilobytes a second."""
+
+    def prepare(self, ground: Ground) -> None:
+        super().prepare(ground)
+        server = ground.stack.enter_context(mongo_server(ground.folder / "mongo"))
+        self._line = ground.stack.enter_context(slow_line(server.port, 10_000_000))
+        ground.env["MONGO_URI"] = f"mongodb://{LOOPBACK}:{self._line.port}/?directConnection=true"
+        ground.settings["ITEM_PIPELINES"] = json.dumps({"crawlers.pipelines.MongoPipeline": 300})
+        ground.settings["MONGO_TIMEOUT_S"] = 2
+
+    def act(self, ground: Ground) -> None:  # noqa: ARG002  # as the others'
+        self._line.bytes_per_s = _SLOW_BYTES_PER_S
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "none": Case,
     "FLUSHALL": Flush,
@@ -182,6 +201,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "resharding": Resharding,
     "clock 600 s back": lambda: Clock(-600),
     "clock 600 s forward": lambda: Clock(600),
+    "slow MongoDB": SlowMongo,
 }
 
 
@@ -206,7 +226,7 @@ def crawl(case: Case, pages: int, site: PracticeSite) -> str:
                 "FRONTIER_LEASE_TTL_S": 4,
                 **ground.settings,
             },
-            "env": {"REDIS_URL": ground.address},
+            "env": {"REDIS_URL": ground.address, **ground.env},
         }
         began_s = time.monotonic()
         with ExitStack() as stack:
@@ -220,7 +240,7 @@ def crawl(case: Case, pages: int, site: PracticeSite) -> str:
         line.partition("] ")[2][:160]
         for worker in ended
         for line in worker.log.splitlines()
-        if re.search(r"\] (CRITICAL|ERROR|WARNING): .*(Redis|frontier|dead)", line)
+        if re.search(r"\] (CRITICAL|ERROR|WARNING): .*(Redis|MongoDB|frontier|dead)", line)
     }
     statuses = ",".join(str(worker.status) for worker in ended)
     reasons = ",".join(sorted({worker.reason for worker in ended}))
