@@ -1,6 +1,9 @@
-"""A site that resets, cuts short, sends in circles, refuses, and never answers."""
+"""A site that resets, cuts short, sends in circles, refuses, never answers, sends bombs and sets cookies."""
 
 from __future__ import annotations
+
+import gzip
+import zlib
 
 from .fault import Fault, Outage, Plan
 from .look import page_of
@@ -56,6 +59,50 @@ class _Refuses(_Ill):
 class _IsSilent(_Ill):
     async def request(self, chunk: bytes, line: Line) -> None:  # noqa: ARG002
         self.note(chunk)
+
+
+def _zipped(body: bytes) -> bytes:
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n"
+    )
+    return head % len(body) + body
+
+
+def _bomb(megabytes: int) -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    zeros = bytes(1_000_000)
+    return b"".join([*(packer.compress(zeros) for _ in range(megabytes)), packer.flush()])
+
+
+_BOMB = _zipped(_bomb(200))
+_DAMAGED = _zipped(gzip.compress(b"<a href=/graph/1>1</a>" * 500)[:-20])
+
+
+class _SendsBombs(_Ill):
+    """A tenth of a megabyte that decodes to two hundred."""
+
+    async def request(self, chunk: bytes, line: Line) -> None:
+        self.note(chunk)
+        line.client.write(_BOMB)
+
+
+class _Damages(_Ill):
+    async def request(self, chunk: bytes, line: Line) -> None:
+        self.note(chunk)
+        line.client.write(_DAMAGED)
+
+
+class _SetsCookies(_Ill):
+    async def request(self, chunk: bytes, line: Line) -> None:
+        self.note(chunk)
+        line.server.write(chunk)
+
+    async def reply(self, chunk: bytes, line: Line) -> None:
+        if chunk.startswith(b"HTTP/1.1 200"):
+            status, end, rest = chunk.partition(b"\r\n")
+            cookie = b"Set-Cookie: page%d=%d; Path=/\r\n" % (len(self._pages) % 7, len(self._pages))
+            chunk = status + end + cookie + rest
+        line.client.write(chunk)
 
 
 class SiteResets(Outage):
@@ -119,6 +166,30 @@ class SiteRefuses(SiteResets):
     manner = _Refuses
 
 
+class SiteSendsBombs(SiteResets):
+    """Bodies that would fill memory once decoded: their pages are dead, and say by which limit."""
+
+    name = "site sends bombs"
+    death_reason = "download failed AnswerTooLarge"
+    manner = _SendsBombs
+
+
+class SiteDamages(SiteResets):
+    """Compressed bodies that are cut, which are not to be taken for pages."""
+
+    name = "site damages compressed bodies"
+    manner = _Damages
+
+
+class SiteSetsCookies(SiteResets):
+    """A cookie with each page, so that all workers share them all the time."""
+
+    name = "site sets cookies"
+    death_reason = ""
+    manner = _SetsCookies
+
+
 SITE_FAULTS: tuple[type[Fault], ...] = (
     *(SiteResets, SiteCutsShort, SiteSendsInCircles, SiteRefuses, SiteIsSilent),
+    *(SiteSendsBombs, SiteDamages, SiteSetsCookies),
 )
