@@ -69,7 +69,7 @@ async def forget(crawl: str, store: ChunkStore, settings: BaseSettings) -> str:
         await store.runs.forget(crawl)
     if not problems:
         return ""
-    return f"MongoDB still remembers the run ({problems[0]}): workers will say that it was lost"
+    return f"MongoDB could not be told ({problems[0]}): check may take the run for lost"
 
 
 async def open_remembered(
