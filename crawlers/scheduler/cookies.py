@@ -13,9 +13,11 @@ from functools import lru_cache
 from http.cookiejar import Cookie
 from typing import TYPE_CHECKING, Any
 
+from scrapy.downloadermiddlewares import cookies
 from scrapy.downloadermiddlewares.cookies import CookiesMiddleware
 from scrapy.http.cookies import potential_domain_matches
 from scrapy.utils.httpobj import urlparse_cached
+from tldextract import TLDExtract
 
 from crawlers.retrying import until_redis_answers
 
@@ -70,6 +72,9 @@ class _Site:
     version: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+
+# Scrapy's would ask the internet for the list of public suffixes at the first cookie of a domain.
+cookies._split_domain = TLDExtract(suffix_list_urls=(), cache_dir=None, include_psl_private_domains=True)
 
 # Without the decorator by which Scrapy warns those who hand a middleware a spider: 1 % of a page.
 _process_request = inspect.unwrap(CookiesMiddleware.process_request)

@@ -79,11 +79,15 @@ _DAMAGED = _zipped(gzip.compress(b"<a href=/graph/1>1</a>" * 500)[:-20])
 
 
 class _SendsBombs(_Ill):
-    """A tenth of a megabyte that decodes to two hundred."""
+    """A fifth of a megabyte that decodes to two hundred, in the place of every tenth page."""
 
     async def request(self, chunk: bytes, line: Line) -> None:
-        self.note(chunk)
-        line.client.write(_BOMB)
+        page = page_of(chunk.split(b" ", 2)[1].decode())
+        if page is None or page % 10:
+            line.server.write(chunk)
+        else:
+            self.note(chunk)
+            line.client.write(_BOMB)
 
 
 class _Damages(_Ill):
