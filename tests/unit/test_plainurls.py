@@ -30,7 +30,7 @@ class Ground:
         self.crawler.signals = SignalManager(self.crawler)
         self.put: list[Found] = []
         keys = keys or HostKeys("host")
-        worker: Any = SimpleNamespace(put=self.put.append)
+        worker: Any = SimpleNamespace(put=self.put.append, open_inside=lambda _host: None)
         self.codec = RequestCodec(SPIDER, RequestFingerprinter(), print, max_bytes, (), keys)
         self.urls = PlainUrls(self.crawler, self.codec, keys, worker)
 
