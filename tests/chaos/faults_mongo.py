@@ -102,7 +102,8 @@ class AlreadyThere(Fault):
             pages.update_one({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
 
     def problems(self) -> list[str]:
-        return [] if self.old else ["all pages were stored before their old documents"]
+        alone = len(self.run.faults) == 1
+        return ["all pages were stored before their old documents"] if alone and not self.old else []
 
 
 class TooLarge(PageFault):
