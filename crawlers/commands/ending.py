@@ -26,8 +26,10 @@ from scrapy.exceptions import CloseSpider
 from crawlers.failures import failure_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Coroutine
 
+    from scrapy import Spider
     from scrapy.crawler import Crawler
 
 logger = logging.getLogger(__name__)
@@ -93,3 +95,21 @@ class Ending:
     def _closed(self, reason: str) -> None:
         # Crawler.stop, which signals call, sets it before the engine closes; the engine by itself does not.
         self._reason, self._is_stopped = str(reason), not self._crawler.crawling
+
+
+class TellsEnding:
+    """What goes before a command of Scrapy's that runs a spider, for the exit status. It is no command
+    itself, for Scrapy would offer it as one.
+    """
+
+    exitcode: int
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        """Runs the spider."""
+        super().run(args, opts)  # type: ignore[misc]
+        self.exitcode = self.exitcode or self._ending.status()
+
+    def _create_crawler(self, spidercls: type[Spider] | str) -> Crawler:
+        crawler: Crawler = super()._create_crawler(spidercls)  # type: ignore[misc]
+        self._ending = Ending(crawler)
+        return crawler

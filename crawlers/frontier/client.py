@@ -33,6 +33,7 @@ _MOST_CLAIMED = 4 * 1024 * 1024  # bytes of all entries that are claimed at a ti
 _CUT = re.compile(rb"\0cut (\d{1,15}) ")
 _SCORE = re.compile(rb"\0score (\S{1,30}) ")
 _PRESSED = b"x\x9c"  # how what zlib compresses begins, and no text does
+_WORTH_PRESSING = 200  # bytes
 _PRESSED_AT_ONCE = 64 * 1024  # bytes; compressing more takes milliseconds, and so a thread
 _MOST_ROBOTS = 512 * 1024  # bytes; no worker keeps more
 MOST_COOKIE_SITES = 10_000
@@ -251,8 +252,10 @@ class Frontier:
         """Keeps the robots.txt of `origin` for all workers; of all that are kept, those used last that fit
         into `most_bytes`, 0: into an eighth of Redis' maxmemory, which is the most in any case.
         """
-        pressed = await asyncio.to_thread(zlib.compress, text) if len(text) > _PRESSED_AT_ONCE else text
-        if 200 < len(text) <= _PRESSED_AT_ONCE:
+        pressed = text
+        if len(text) > _PRESSED_AT_ONCE:
+            pressed = await asyncio.to_thread(zlib.compress, text)
+        elif len(text) > _WORTH_PRESSING:
             pressed = zlib.compress(text)
         given = {"origin": origin, "text": pressed, "ttl_ms": ttl_ms, "most": most_bytes}
         await scripts.ROBOTS(self.client, self.keys, scripts.pack_input(given))
